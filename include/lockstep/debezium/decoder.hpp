@@ -1,0 +1,63 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "lockstep/model/arena.hpp"
+#include "lockstep/model/change.hpp"
+
+namespace lockstep::debezium {
+
+/// One Kafka record as it came; nullopt is Kafka's null.
+struct RawRecord {
+  std::string_view topic;
+  std::optional<std::string_view> key;
+  std::optional<std::string_view> value;
+};
+
+/// Why a record that is no change of a row is passed over. Each is counted under its name.
+enum class SkipRule : std::uint8_t {
+  heartbeat,             ///< io.debezium.connector.common.Heartbeat
+  transaction_metadata,  ///< BEGIN and END of provide.transaction.metadata
+  logical_message,       ///< op "m": pg_logical_emit_message
+  empty,                 ///< neither key nor value
+};
+std::string_view name(SkipRule rule);
+
+struct Skipped {
+  SkipRule rule;
+};
+
+/// The record can't be used. `cause` is for the operator: what is wrong, in which column, what to
+/// do about it; the caller adds topic, partition and offset.
+struct BadRecord {
+  std::string cause;
+};
+
+using Decoded = std::variant<Change, Skipped, BadRecord>;
+
+/// Turns the bytes of Debezium's change events (JSON, with or without the schema part, full
+/// envelope) into Changes.
+///
+/// A topic's schema is parsed when it is first seen and recognised by its bytes afterwards.
+/// Threads: not thread-safe, one per thread. Errors: none thrown for bad input, whatever the bytes.
+class Decoder {
+ public:
+  Decoder();
+  ~Decoder();
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+
+  /// Cells and keys of the change are copied into `arena`; nothing points into `record` afterwards.
+  /// Change::offset is left for the caller.
+  Decoded decode(const RawRecord& record, Arena& arena);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace lockstep::debezium

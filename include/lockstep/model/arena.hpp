@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+namespace lockstep {
+
+/// Memory that grows by blocks and is given back all at once: what the changes of one batch point
+/// into. Moving an arena keeps every pointer into it valid. Not thread-safe.
+class Arena {
+ public:
+  Arena() = default;
+  Arena(Arena&&) noexcept = default;
+  Arena& operator=(Arena&&) noexcept = default;
+
+  /// Room for `size` bytes, aligned for any scalar.
+  char* allocate(std::size_t size) {
+    constexpr std::size_t align = alignof(std::max_align_t);
+    size = (size + align - 1) / align * align;
+    if (size > left_) grow(size);
+    char* const at = next_;
+    next_ += size;
+    left_ -= size;
+    return at;
+  }
+
+  std::string_view copy(std::string_view text) {
+    if (text.empty()) return {};
+    char* const at = allocate(text.size());
+    std::memcpy(at, text.data(), text.size());
+    return {at, text.size()};
+  }
+
+  template <class T>
+  std::span<T> copy(std::span<const T> items) {
+    static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
+    if (items.empty()) return {};
+    auto* const at = reinterpret_cast<T*>(allocate(items.size_bytes()));
+    std::memcpy(at, items.data(), items.size_bytes());
+    return {at, items.size()};
+  }
+
+  /// Bytes taken from the system.
+  std::size_t bytes() const noexcept { return bytes_; }
+
+ private:
+  static constexpr std::size_t block_size = 64 * 1024;
+
+  void grow(std::size_t at_least) {
+    const std::size_t size = at_least > block_size ? at_least : block_size;
+    blocks_.push_back(std::make_unique_for_overwrite<char[]>(size));
+    next_ = blocks_.back().get();
+    left_ = size;
+    bytes_ += size;
+  }
+
+  std::vector<std::unique_ptr<char[]>> blocks_;
+  char* next_ = nullptr;
+  std::size_t left_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace lockstep

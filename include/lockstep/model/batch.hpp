@@ -1,0 +1,44 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lockstep/model/arena.hpp"
+#include "lockstep/model/change.hpp"
+#include "lockstep/model/position.hpp"
+
+namespace lockstep {
+
+/// The part of one partition that a batch covers.
+struct Slice {
+  TopicPartition partition;
+  /// What lockstep.progress must hold when the batch is applied: the next offset after the batch
+  /// before; nullopt: no row yet.
+  std::optional<NextOffset> expected;
+  /// What it holds afterwards.
+  NextOffset next;
+  /// Of the newest change in the slice; 0 and empty if it has none.
+  std::int64_t source_ts_us = 0;
+  std::string source_position;
+};
+
+/// Changes that become visible at the target together, in one transaction, in arrival order.
+/// Plain data, handed from the thread that fills it to the thread that applies it.
+struct Batch {
+  Arena arena;  // first: the changes point into it
+  std::vector<Change> changes;
+  std::vector<Slice> slices;
+  std::chrono::steady_clock::time_point begun;
+  std::size_t records = 0;  ///< Kafka records, skipped ones too
+
+  /// Memory held, in bytes.
+  std::size_t bytes() const noexcept {
+    return arena.bytes() + changes.capacity() * sizeof(Change);
+  }
+};
+
+}  // namespace lockstep

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lockstep/model/position.hpp"
+
+namespace lockstep {
+
+/// What the values of a source column are, as far as the message tells. The type decides the form
+/// of the column's cells (see Cell) and which target columns can take them.
+enum class ValueType : std::uint8_t {
+  boolean,      ///< cells: "t" or "f"
+  integer,      ///< cells: decimal digits with an optional minus
+  floating,     ///< cells: as in JSON, or NaN, Infinity, -Infinity
+  numeric,      ///< cells: exact decimal, or NaN, Infinity, -Infinity
+  text,         ///< cells: the text, UTF-8; also uuid, json, xml, inet, enum, ranges …
+  bytes,        ///< cells: the raw bytes
+  bits,         ///< cells: "0" and "1", as many as the column's length
+  date,         ///< cells: PostgreSQL's text form, as are the next five
+  time,
+  timetz,
+  timestamp,
+  timestamptz,
+  interval,
+  point,
+  untyped,      ///< schemaless JSON. Cells: a string's text, a number's digits (Kind::bare_number),
+                ///< "t" or "f", an object's or array's JSON
+  unsupported,  ///< no converter yet: every value that is not null is a BadRecord
+};
+
+struct Column {
+  std::string name;
+  ValueType type = ValueType::unsupported;
+  /// The type in the source's own words, for messages to people: "io.debezium.time.Date (int32)".
+  std::string described;
+  /// What the message says of the column's type at the source ("INT4", "VARBIT"); empty if nothing.
+  std::string source_type;
+
+  bool operator==(const Column&) const = default;
+};
+
+/// The columns of a row or key, in the order of its cells. Lives as long as the Decoder that made
+/// it, at one address: sinks may key what they derive from it on that address.
+struct Layout {
+  std::vector<Column> columns;
+};
+
+/// A table at the source.
+struct Relation {
+  std::string schema;
+  std::string table;
+  auto operator<=>(const Relation&) const = default;
+};
+
+inline std::string to_string(const Relation& relation) {
+  return relation.schema + "." + relation.table;
+}
+
+/// One value of a row: NULL, or bytes in the form that the column's ValueType says. Points into
+/// the arena of its batch.
+class Cell {
+ public:
+  enum class Kind : std::uint8_t { null, value, bare_number };
+
+  Cell() = default;
+  explicit Cell(std::string_view value, Kind kind = Kind::value)
+      : data_{value.data()}, size_{static_cast<std::uint32_t>(value.size())}, kind_{kind} {}
+
+  bool is_null() const noexcept { return kind_ == Kind::null; }
+  Kind kind() const noexcept { return kind_; }
+  std::string_view view() const noexcept { return {data_, size_}; }
+
+ private:
+  const char* data_ = nullptr;
+  std::uint32_t size_ = 0;  // a Kafka message is smaller than 2 GiB
+  Kind kind_ = Kind::null;
+};
+
+enum class Op : std::uint8_t { create, update, read, remove, truncate };
+
+constexpr bool is_upsert(Op op) noexcept {
+  return op == Op::create || op == Op::update || op == Op::read;
+}
+
+/// One change of one table, decoded. All it points to lives in its batch's arena or its decoder.
+struct Change {
+  Op op = Op::create;
+  const Relation* relation = nullptr;
+
+  /// The record's key: what Debezium takes for the row's identity. No cells for a truncate.
+  const Layout* key_layout = nullptr;
+  std::span<const Cell> key;
+  /// The same as bytes: equal if and only if the keys are equal.
+  std::string_view key_bytes;
+
+  /// The row after the change; only for upserts.
+  const Layout* row_layout = nullptr;
+  std::span<const Cell> row;
+
+  RecordOffset offset;
+  /// When the source committed the change, µs since 1970 (source.ts_us); 0 if the record says
+  /// nothing (tombstones).
+  std::int64_t source_ts_us = 0;
+  /// source.sequence as Debezium sent it, empty if the record has none.
+  std::string_view source_position;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+
+namespace lockstep {
+
+struct TopicPartition {
+  std::string topic;
+  std::int32_t partition = 0;
+  auto operator<=>(const TopicPartition&) const = default;
+};
+
+inline std::string to_string(const TopicPartition& tp) {
+  return tp.topic + "[" + std::to_string(tp.partition) + "]";
+}
+
+/// Where one record stands in its partition.
+struct RecordOffset {
+  std::int64_t value = 0;
+  auto operator<=>(const RecordOffset&) const = default;
+};
+
+/// The first offset that is still to be read: all before it is done. This, not the last record's
+/// offset, is what Kafka's group offsets and lockstep.progress store.
+struct NextOffset {
+  std::int64_t value = 0;
+  auto operator<=>(const NextOffset&) const = default;
+};
+
+constexpr NextOffset after(RecordOffset offset) noexcept { return {offset.value + 1}; }
+
+/// Next offset per partition; a partition that has none is not in it.
+using Positions = std::map<TopicPartition, NextOffset>;
+
+}  // namespace lockstep
