@@ -1,0 +1,137 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lockstep/model/position.hpp"
+#include "lockstep/model/result.hpp"
+
+struct rd_kafka_message_s;
+
+namespace lockstep::kafka {
+
+struct ConsumerConfig {
+  std::string brokers;
+  std::string group;
+  std::vector<std::string> topics;  ///< a name, or a regular expression that starts with ^
+  std::map<std::string, std::string> properties;  ///< handed to librdkafka as they are
+};
+
+struct KafkaError {
+  std::string message;
+};
+
+/// One record. Its bytes stay where librdkafka put them until it is destroyed, which must happen
+/// before its Consumer is.
+class Message {
+ public:
+  explicit Message(rd_kafka_message_s* message) : message_{message} {}
+
+  std::string_view topic() const;
+  std::int32_t partition() const;
+  RecordOffset offset() const;
+  std::optional<std::string_view> key() const;    ///< nullopt: Kafka's null
+  std::optional<std::string_view> value() const;  ///< nullopt: Kafka's null, a tombstone
+
+ private:
+  struct Destroy {
+    void operator()(rd_kafka_message_s* message) const noexcept;
+  };
+  std::unique_ptr<rd_kafka_message_s, Destroy> message_;
+};
+
+/// What happens to a group member between its messages; called inside Consumer::poll() and
+/// Consumer::close(), on their thread.
+class ConsumerListener {
+ public:
+  virtual ~ConsumerListener() = default;
+
+  /// These partitions, and no others, are ours now. Nothing is fetched before
+  /// Consumer::assign() says from where.
+  virtual void on_assigned(const std::vector<TopicPartition>& partitions) = 0;
+
+  /// All partitions are about to go. What was applied can be committed here, in good time: other
+  /// members of the group wait.
+  virtual void on_revoked() = 0;
+
+  /// The partition can't be read on from its position: retention has passed it, or the topic was
+  /// made anew.
+  virtual void on_position_gone(const TopicPartition& partition, const std::string& cause) = 0;
+};
+
+/// A member of a consumer group whose offsets are committed by hand.
+///
+/// Assignor: range (eager). With the cooperative one, librdkafka before 2.10 can lose the
+/// assignment when an offset commit meets a rebalance (its changelog).
+/// Membership: static (group.instance.id is lockstep.<group>@<host> unless the properties set it;
+/// empty there: dynamic), so that a daemon that was killed has its partitions back at once when
+/// it starts again; close() nevertheless leaves the group.
+/// Threads: one thread uses it; librdkafka's own threads stay inside.
+/// Broker loss: librdkafka reconnects by itself; logged once when it goes and once when it is back.
+class Consumer {
+ public:
+  /// Errors: a property that librdkafka refuses. Does not wait for brokers.
+  static Result<std::unique_ptr<Consumer>, KafkaError> open(const ConsumerConfig& config,
+                                                            ConsumerListener& listener);
+  ~Consumer();
+  Consumer(const Consumer&) = delete;
+  Consumer& operator=(const Consumer&) = delete;
+
+  /// The next message, or nothing after `timeout`. Must be called at least every 5 minutes
+  /// (max.poll.interval.ms), also while all partitions are paused.
+  std::optional<Message> poll(std::chrono::milliseconds timeout);
+
+  /// Where to read a partition from; nullopt: from the group's offset, else the beginning.
+  struct Start {
+    TopicPartition partition;
+    std::optional<NextOffset> at;
+  };
+  /// Fetches exactly these partitions from now on; messages fetched before are gone.
+  /// Errors: the group's offsets could not be read within `deadline`.
+  Result<Done, KafkaError> assign(const std::vector<Start>& starts,
+                                  std::chrono::milliseconds deadline);
+
+  /// Stops fetching until resume(); what was already fetched is dropped and fetched again.
+  void pause(const std::vector<TopicPartition>& partitions);
+  /// Only for partitions that pause() was called for: librdkafka before 2.4 can set back the
+  /// position of others (its changelog).
+  void resume(const std::vector<TopicPartition>& partitions);
+
+  /// Sends the group's offsets without waiting; a failure is logged and made good by the next one.
+  void commit(const Positions& positions);
+  /// Sends them and waits. Errors: refused, or no answer within `deadline`.
+  Result<Done, KafkaError> commit(const Positions& positions, std::chrono::milliseconds deadline);
+
+  /// Where the partition ended when it was last fetched from (exclusive); nullopt: never fetched.
+  std::optional<NextOffset> known_end(const TopicPartition& partition) const;
+
+  /// How many partitions the topic has now.
+  Result<int, KafkaError> partition_count(const std::string& topic,
+                                          std::chrono::milliseconds deadline);
+
+  /// Set when the consumer can't go on at all (fenced by a second member with the same
+  /// group.instance.id, for instance).
+  std::optional<std::string> fatal_error() const;
+
+  /// Leaves the group; on_revoked() is called if partitions are held. Then only destruction is
+  /// left. After `deadline` it gives up: the group notices by its session timeout.
+  void close(std::chrono::milliseconds deadline);
+
+ private:
+  class Impl;
+  explicit Consumer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Partitions per topic of those that match `topics` (names or ^patterns), or why the brokers
+/// could not be asked. A named topic that does not exist has 0.
+Result<std::map<std::string, int>, KafkaError> find_topics(const ConsumerConfig& config,
+                                                           std::chrono::milliseconds deadline);
+
+}  // namespace lockstep::kafka

@@ -1,0 +1,483 @@
+#include "lockstep/kafka/consumer.hpp"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <regex>
+#include <set>
+
+#include "handles.hpp"
+
+namespace lockstep::kafka {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+int ms(milliseconds duration) {
+  return static_cast<int>(std::max<std::int64_t>(0, duration.count()));
+}
+
+milliseconds until(Clock::time_point deadline) {
+  return std::max(milliseconds{0},
+                  std::chrono::duration_cast<milliseconds>(deadline - Clock::now()));
+}
+
+PartitionList make_list(std::size_t size) {
+  return PartitionList{rd_kafka_topic_partition_list_new(static_cast<int>(size))};
+}
+
+PartitionList to_list(const std::vector<TopicPartition>& partitions) {
+  PartitionList list = make_list(partitions.size());
+  for (const auto& tp : partitions) {
+    rd_kafka_topic_partition_list_add(list.get(), tp.topic.c_str(), tp.partition);
+  }
+  return list;
+}
+
+PartitionList to_list(const Positions& positions) {
+  PartitionList list = make_list(positions.size());
+  for (const auto& [tp, next] : positions) {
+    rd_kafka_topic_partition_list_add(list.get(), tp.topic.c_str(), tp.partition)->offset =
+        next.value;
+  }
+  return list;
+}
+
+std::vector<TopicPartition> to_vector(const rd_kafka_topic_partition_list_t& list) {
+  std::vector<TopicPartition> partitions;
+  for (int i = 0; i < list.cnt; ++i) {
+    partitions.push_back({list.elems[i].topic, list.elems[i].partition});
+  }
+  return partitions;
+}
+
+/// The whole request's error, or the first partition's.
+rd_kafka_resp_err_t first_error(rd_kafka_resp_err_t err,
+                                const rd_kafka_topic_partition_list_t* list) {
+  if (err != RD_KAFKA_RESP_ERR_NO_ERROR || list == nullptr) return err;
+  for (int i = 0; i < list->cnt; ++i) {
+    if (list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) return list->elems[i].err;
+  }
+  return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+void log_line(const rd_kafka_t*, int level, const char* facility, const char* text) {
+  // What matters of it reaches us as an error event, once; librdkafka's own lines come every try.
+  const auto to = level <= 2 ? spdlog::level::err : spdlog::level::debug;
+  spdlog::log(to, "librdkafka {}: {}", facility, text);
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return name.data();
+}
+
+/// Errors: the property and librdkafka's reason.
+Result<Conf, KafkaError> make_conf(const ConsumerConfig& config) {
+  std::map<std::string, std::string> properties{
+      {"bootstrap.servers", config.brokers},
+      {"group.id", config.group},
+      {"client.id", "lockstep"},
+      {"group.instance.id", config.group + "@" + host_name()},
+      {"session.timeout.ms", "10000"},  // a killed daemon's partitions are another's after this
+      {"heartbeat.interval.ms", "2000"},
+      {"partition.assignment.strategy", "range"},
+      {"enable.auto.commit", "false"},
+      {"enable.auto.offset.store", "false"},
+      {"auto.offset.reset", "error"},  // a gap in the log is told, not jumped over
+      {"isolation.level", "read_committed"},
+      {"allow.auto.create.topics", "false"},
+      {"topic.metadata.refresh.interval.ms", "5000"},  // a topic made later is seen within this
+      {"reconnect.backoff.max.ms", "2000"},
+      {"socket.keepalive.enable", "true"},
+  };
+  for (const auto& [key, value] : config.properties) properties[key] = value;
+  if (properties["group.instance.id"].empty()) properties.erase("group.instance.id");
+
+  Conf conf{rd_kafka_conf_new()};
+  std::array<char, 512> reason{};
+  for (const auto& [key, value] : properties) {
+    if (rd_kafka_conf_set(conf.get(), key.c_str(), value.c_str(), reason.data(), reason.size()) !=
+        RD_KAFKA_CONF_OK) {
+      return KafkaError{"kafka.properties: " + std::string{reason.data()}};
+    }
+  }
+  rd_kafka_conf_set_log_cb(conf.get(), log_line);
+  return conf;
+}
+
+Result<Handle, KafkaError> make_handle(rd_kafka_type_t type, Conf conf) {
+  std::array<char, 512> reason{};
+  Handle handle{rd_kafka_new(type, conf.get(), reason.data(), reason.size())};
+  if (!handle) return KafkaError{"kafka: " + std::string{reason.data()}};
+  static_cast<void>(conf.release());  // rd_kafka_new() owns it when it succeeds
+  return handle;
+}
+
+Result<Metadata, KafkaError> fetch_metadata(rd_kafka_t* handle, rd_kafka_topic_t* only,
+                                            milliseconds deadline) {
+  const rd_kafka_metadata_t* metadata = nullptr;
+  const auto err =
+      rd_kafka_metadata(handle, only == nullptr ? 1 : 0, only, &metadata, ms(deadline));
+  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return KafkaError{rd_kafka_err2str(err)};
+  return Metadata{metadata};
+}
+
+}  // namespace
+
+void Message::Destroy::operator()(rd_kafka_message_s* message) const noexcept {
+  rd_kafka_message_destroy(message);
+}
+
+std::string_view Message::topic() const { return rd_kafka_topic_name(message_->rkt); }
+std::int32_t Message::partition() const { return message_->partition; }
+RecordOffset Message::offset() const { return {message_->offset}; }
+
+std::optional<std::string_view> Message::key() const {
+  if (message_->key == nullptr) return std::nullopt;
+  return std::string_view{static_cast<const char*>(message_->key), message_->key_len};
+}
+
+std::optional<std::string_view> Message::value() const {
+  if (message_->payload == nullptr) return std::nullopt;
+  return std::string_view{static_cast<const char*>(message_->payload), message_->len};
+}
+
+class Consumer::Impl {
+ public:
+  Impl(std::string brokers, ConsumerListener& listener)
+      : brokers_{std::move(brokers)}, listener_{listener} {}
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  ~Impl() {
+    if (!handle_) return;
+    // Without this flag the destructor would close the consumer, and wait for that without end.
+    rd_kafka_destroy_flags(handle_.release(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  }
+
+  Result<Done, KafkaError> open(const ConsumerConfig& config) {
+    auto conf = make_conf(config);
+    if (!conf) return conf.error();
+    rd_kafka_conf_set_opaque(conf->get(), this);
+    rd_kafka_conf_set_rebalance_cb(
+        conf->get(),
+        [](rd_kafka_t*, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t* list,
+           void* self) { static_cast<Impl*>(self)->rebalance(err, *list); });
+    rd_kafka_conf_set_error_cb(conf->get(), [](rd_kafka_t*, int err, const char* text, void* self) {
+      static_cast<Impl*>(self)->note_error(static_cast<rd_kafka_resp_err_t>(err), text);
+    });
+    rd_kafka_conf_set_offset_commit_cb(
+        conf->get(),
+        [](rd_kafka_t*, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t* list,
+           void* self) { static_cast<Impl*>(self)->note_commit(first_error(err, list)); });
+    auto handle = make_handle(RD_KAFKA_CONSUMER, std::move(*conf));
+    if (!handle) return handle.error();
+    handle_ = std::move(*handle);
+    rd_kafka_poll_set_consumer(handle_.get());
+
+    const PartitionList topics = make_list(config.topics.size());
+    for (const auto& topic : config.topics) {
+      rd_kafka_topic_partition_list_add(topics.get(), topic.c_str(), RD_KAFKA_PARTITION_UA);
+    }
+    const auto err = rd_kafka_subscribe(handle_.get(), topics.get());
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      return KafkaError{"kafka: subscribe: " + std::string{rd_kafka_err2str(err)}};
+    }
+    return done;
+  }
+
+  std::optional<Message> poll(milliseconds timeout) {
+    if (lost_since_ && Clock::now() >= next_probe_) probe();
+    rd_kafka_message_t* const raw = rd_kafka_consumer_poll(handle_.get(), ms(timeout));
+    if (raw == nullptr) return std::nullopt;
+    Message message{raw};
+    if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      note_alive();
+      return message;
+    }
+    note_partition_error(*raw);
+    return std::nullopt;
+  }
+
+  Result<Done, KafkaError> assign(const std::vector<Start>& starts, milliseconds deadline) {
+    const PartitionList list = make_list(starts.size());
+    const PartitionList unknown = make_list(starts.size());
+    for (const auto& start : starts) {
+      const auto& tp = start.partition;
+      auto* const added =
+          rd_kafka_topic_partition_list_add(list.get(), tp.topic.c_str(), tp.partition);
+      added->offset = start.at ? start.at->value : RD_KAFKA_OFFSET_BEGINNING;
+      if (!start.at) {
+        rd_kafka_topic_partition_list_add(unknown.get(), tp.topic.c_str(), tp.partition);
+      }
+    }
+    if (unknown->cnt > 0) {
+      const auto err = first_error(rd_kafka_committed(handle_.get(), unknown.get(), ms(deadline)),
+                                   unknown.get());
+      if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return KafkaError{std::string{"group offsets: "} + rd_kafka_err2str(err)};
+      }
+      for (int i = 0; i < unknown->cnt; ++i) {
+        const auto& committed = unknown->elems[i];
+        if (committed.offset < 0) continue;  // none: from the beginning
+        rd_kafka_topic_partition_list_find(list.get(), committed.topic, committed.partition)
+            ->offset = committed.offset;
+      }
+    }
+    const auto err = rd_kafka_assign(handle_.get(), list.get());
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return KafkaError{rd_kafka_err2str(err)};
+    return done;
+  }
+
+  void pause(const std::vector<TopicPartition>& partitions) {
+    const PartitionList list = to_list(partitions);
+    check("pause", first_error(rd_kafka_pause_partitions(handle_.get(), list.get()), list.get()));
+  }
+
+  void resume(const std::vector<TopicPartition>& partitions) {
+    const PartitionList list = to_list(partitions);
+    check("resume", first_error(rd_kafka_resume_partitions(handle_.get(), list.get()), list.get()));
+  }
+
+  void commit(const Positions& positions) {
+    if (positions.empty()) return;
+    const PartitionList list = to_list(positions);
+    check("commit", rd_kafka_commit(handle_.get(), list.get(), /*async=*/1));
+  }
+
+  Result<Done, KafkaError> commit(const Positions& positions, milliseconds deadline) {
+    if (positions.empty()) return done;
+    // rd_kafka_commit() has no deadline of its own; a queue has.
+    const PartitionList list = to_list(positions);
+    const Queue answers{rd_kafka_queue_new(handle_.get())};
+    auto err = rd_kafka_commit_queue(handle_.get(), list.get(), answers.get(), nullptr, nullptr);
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return KafkaError{rd_kafka_err2str(err)};
+    const Event answer{rd_kafka_queue_poll(answers.get(), ms(deadline))};
+    if (!answer) return KafkaError{"no answer within " + std::to_string(ms(deadline)) + " ms"};
+    err = first_error(rd_kafka_event_error(answer.get()),
+                      rd_kafka_event_topic_partition_list(answer.get()));
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return KafkaError{rd_kafka_err2str(err)};
+    return done;
+  }
+
+  std::optional<NextOffset> known_end(const TopicPartition& tp) const {
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+    const auto err = rd_kafka_get_watermark_offsets(handle_.get(), tp.topic.c_str(), tp.partition,
+                                                    &low, &high);
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR || high < 0) return std::nullopt;
+    return NextOffset{high};
+  }
+
+  Result<int, KafkaError> partition_count(const std::string& topic, milliseconds deadline) {
+    const std::unique_ptr<rd_kafka_topic_t, kafka::Destroy<&rd_kafka_topic_destroy>> only{
+        rd_kafka_topic_new(handle_.get(), topic.c_str(), nullptr)};
+    auto metadata = fetch_metadata(handle_.get(), only.get(), deadline);
+    if (!metadata) return metadata.error();
+    if ((*metadata)->topic_cnt != 1) return KafkaError{"no metadata of topic " + topic};
+    return (*metadata)->topics[0].partition_cnt;
+  }
+
+  std::optional<std::string> fatal_error() const {
+    std::array<char, 512> text{};
+    const auto err = rd_kafka_fatal_error(handle_.get(), text.data(), text.size());
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
+    if (err == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) {
+      return "another daemon has joined the group with the same group.instance.id and taken over: "
+             "stop one of them, or give each its own kafka.properties group.instance.id";
+    }
+    return text.data();
+  }
+
+  void close(milliseconds deadline) {
+    const auto end = Clock::now() + deadline;
+    // A static member does not leave by closing (KIP-345), but it does by unsubscribing.
+    rd_kafka_unsubscribe(handle_.get());
+    while (assigned_ && Clock::now() < end) {
+      poll(std::min(until(end), milliseconds{100}));
+    }
+    const Queue events{rd_kafka_queue_new(handle_.get())};
+    const ErrorHandle refused{rd_kafka_consumer_close_queue(handle_.get(), events.get())};
+    while (!refused && rd_kafka_consumer_closed(handle_.get()) == 0 && Clock::now() < end) {
+      const Event event{rd_kafka_queue_poll(events.get(), ms(std::min(until(end), milliseconds{100})))};
+      if (event && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE) {
+        rebalance(rd_kafka_event_error(event.get()),
+                  *rd_kafka_event_topic_partition_list(event.get()));
+      }
+    }
+    if (rd_kafka_consumer_closed(handle_.get()) == 0) {
+      spdlog::warn("kafka group not left in time: the group waits for the session timeout");
+    }
+  }
+
+ private:
+  void rebalance(rd_kafka_resp_err_t err, const rd_kafka_topic_partition_list_t& list) {
+    if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+      // Take note of the assignment, fetch nothing: from where is the listener's to say.
+      const PartitionList nothing = make_list(1);
+      check("assign", rd_kafka_assign(handle_.get(), nothing.get()));
+      note_alive();
+      assigned_ = true;
+      for (int i = 0; i < list.cnt; ++i) awaited_topics_.erase(list.elems[i].topic);
+      listener_.on_assigned(to_vector(list));
+      return;
+    }
+    listener_.on_revoked();
+    assigned_ = false;
+    check("unassign", rd_kafka_assign(handle_.get(), nullptr));
+  }
+
+  static void check(std::string_view what, rd_kafka_resp_err_t err) {
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+    spdlog::warn("kafka {} failed: {}", what, rd_kafka_err2str(err));
+  }
+
+  void note_error(rd_kafka_resp_err_t err, const char* text) {
+    switch (err) {
+      case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+      case RD_KAFKA_RESP_ERR__RESOLVE:
+        if (!lost_since_) {
+          spdlog::warn("kafka unreachable brokers={}: trying on until it answers", brokers_);
+          lost_since_ = Clock::now();
+          next_probe_ = Clock::now();
+        }
+        break;
+      case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+      case RD_KAFKA_RESP_ERR__SSL:
+        if (last_security_error_ != text) {
+          spdlog::error("kafka refuses us, check kafka.properties: {}", text);
+          last_security_error_ = text;
+        }
+        break;
+      default:
+        spdlog::debug("kafka {}: {}", rd_kafka_err2name(err), text);
+    }
+  }
+
+  void probe() {
+    const rd_kafka_metadata_t* metadata = nullptr;
+    const auto err = rd_kafka_metadata(handle_.get(), 0, nullptr, &metadata, 500);
+    next_probe_ = Clock::now() + std::chrono::seconds{1};
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+    rd_kafka_metadata_destroy(metadata);
+    note_alive();
+  }
+
+  void note_alive() {
+    if (!lost_since_) return;
+    const auto lost = std::chrono::duration_cast<milliseconds>(Clock::now() - *lost_since_);
+    spdlog::info("kafka is back brokers={} after_ms={}", brokers_, lost.count());
+    lost_since_.reset();
+    last_security_error_.clear();
+  }
+
+  void note_commit(rd_kafka_resp_err_t err) {
+    const bool failed =
+        err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR__NO_OFFSET;
+    if (failed && !commits_fail_) {
+      spdlog::warn("offset commit failed, the next one makes it good: {}", rd_kafka_err2str(err));
+    }
+    commits_fail_ = failed;
+  }
+
+  void note_partition_error(const rd_kafka_message_t& message) {
+    const std::string topic = message.rkt == nullptr ? "" : rd_kafka_topic_name(message.rkt);
+    const std::string text = rd_kafka_message_errstr(&message);
+    switch (message.err) {
+      case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+      case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+        listener_.on_position_gone({topic, message.partition}, text);
+        break;
+      case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+      case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+      case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+        if (awaited_topics_.insert(topic).second) {
+          spdlog::warn("topic does not exist yet, waiting for it topic={}", topic);
+        }
+        break;
+      case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+      case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+        if (last_security_error_ != text) {
+          spdlog::error("kafka refuses us, check the access rights: {}", text);
+          last_security_error_ = text;
+        }
+        break;
+      default:
+        spdlog::warn("kafka {} topic={}[{}]: {}", rd_kafka_err2name(message.err), topic,
+                     message.partition, text);
+    }
+  }
+
+  const std::string brokers_;
+  ConsumerListener& listener_;
+  Handle handle_;
+  bool assigned_ = false;
+  bool commits_fail_ = false;
+  std::set<std::string> awaited_topics_;
+  std::string last_security_error_;
+  std::optional<Clock::time_point> lost_since_;
+  Clock::time_point next_probe_;
+};
+
+Consumer::Consumer(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
+Consumer::~Consumer() = default;
+
+Result<std::unique_ptr<Consumer>, KafkaError> Consumer::open(const ConsumerConfig& config,
+                                                             ConsumerListener& listener) {
+  auto impl = std::make_unique<Impl>(config.brokers, listener);
+  if (auto opened = impl->open(config); !opened) return opened.error();
+  return std::unique_ptr<Consumer>{new Consumer{std::move(impl)}};
+}
+
+std::optional<Message> Consumer::poll(milliseconds timeout) { return impl_->poll(timeout); }
+Result<Done, KafkaError> Consumer::assign(const std::vector<Start>& starts, milliseconds deadline) {
+  return impl_->assign(starts, deadline);
+}
+void Consumer::pause(const std::vector<TopicPartition>& partitions) { impl_->pause(partitions); }
+void Consumer::resume(const std::vector<TopicPartition>& partitions) { impl_->resume(partitions); }
+void Consumer::commit(const Positions& positions) { impl_->commit(positions); }
+Result<Done, KafkaError> Consumer::commit(const Positions& positions, milliseconds deadline) {
+  return impl_->commit(positions, deadline);
+}
+std::optional<NextOffset> Consumer::known_end(const TopicPartition& tp) const {
+  return impl_->known_end(tp);
+}
+Result<int, KafkaError> Consumer::partition_count(const std::string& topic, milliseconds deadline) {
+  return impl_->partition_count(topic, deadline);
+}
+std::optional<std::string> Consumer::fatal_error() const { return impl_->fatal_error(); }
+void Consumer::close(milliseconds deadline) { impl_->close(deadline); }
+
+Result<std::map<std::string, int>, KafkaError> find_topics(const ConsumerConfig& config,
+                                                           milliseconds deadline) {
+  auto conf = make_conf(config);
+  if (!conf) return conf.error();
+  auto handle = make_handle(RD_KAFKA_CONSUMER, std::move(*conf));
+  if (!handle) return handle.error();
+  auto metadata = fetch_metadata(handle->get(), nullptr, deadline);
+  if (!metadata) return metadata.error();
+
+  std::map<std::string, int> found;
+  for (const auto& topic : config.topics) {
+    if (!topic.starts_with('^')) found[topic] = 0;
+  }
+  for (int i = 0; i < (*metadata)->topic_cnt; ++i) {
+    const auto& topic = (*metadata)->topics[i];
+    const bool wanted = std::any_of(
+        config.topics.begin(), config.topics.end(), [&](const std::string& name_or_pattern) {
+          return name_or_pattern.starts_with('^')
+                     ? std::regex_search(topic.topic, std::regex{name_or_pattern,
+                                                                 std::regex::extended})
+                     : name_or_pattern == topic.topic;
+        });
+    if (wanted) found[topic.topic] = topic.partition_cnt;
+  }
+  return found;
+}
+
+}  // namespace lockstep::kafka
