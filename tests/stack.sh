@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# A stack of the tests' own, beside the user's: tools/stack/local.sh on free ports, under build/test-stack/NAME.
+set -euo pipefail
+
+usage() {
+  cat <<END
+usage: tests/stack.sh up NAME [SERVICE...]   start a stack (services: source target kafka connect; none means all)
+                                           and print the path of its env file, which a shell can source
+       tests/stack.sh down NAME             stop it and delete its data; its logs stay in build/test-stack/logs/NAME
+       tests/stack.sh COMMAND NAME [ARGUMENT...]   any other command of tools/stack/local.sh on it:
+                                           start-service, stop-service, kill-service, connector, status, logs, env
+
+\`down\` may be called at any time, whatever became of \`up\`: call it from a trap.
+END
+}
+
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+if [[ ${1:-} == -h || ${1:-} == --help ]]; then
+  usage
+  exit 0
+fi
+if (($# < 2)) || [[ ! $2 =~ ^[A-Za-z0-9_-]+$ || $2 == logs || $2 == lib ]]; then
+  usage >&2
+  exit 2
+fi
+action=$1
+name=$2
+shift 2
+
+folder=$project/build/test-stack
+export LOCKSTEP_STATE_DIR=$folder/$name LOCKSTEP_LIB_DIR=$folder/lib
+# The data lives for minutes, and only our own crashes are tested, not the machine's.
+export LOCKSTEP_FSYNC=off
+unset SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT # a user's stack may have set them
+
+# Below the range that the system hands out by itself: a port must still be free when a killed service starts again.
+choose_ports() {
+  local below variable number taken=' '
+  read -r below _ </proc/sys/net/ipv4/ip_local_port_range
+  . "$project/tools/stack/process.sh"
+  for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT; do
+    until number=$((10000 + RANDOM % (below - 10000))) && [[ $taken != *" $number "* ]] && ! port_taken "$number"; do
+      :
+    done
+    taken+="$number "
+    export "$variable=$number"
+  done
+}
+
+case $action in
+  up)
+    mkdir -p "$LOCKSTEP_STATE_DIR"
+    [[ -f $LOCKSTEP_STATE_DIR/ports ]] || choose_ports
+    "$project/tools/stack/local.sh" up "$@" >&2
+    "$project/tools/stack/local.sh" env >"$LOCKSTEP_STATE_DIR/env"
+    printf '%s\n' "$LOCKSTEP_STATE_DIR/env"
+    ;;
+  down)
+    [[ -d $LOCKSTEP_STATE_DIR ]] || exit 0
+    "$project/tools/stack/local.sh" down
+    rm -rf "$folder/logs/$name"
+    mkdir -p "$folder/logs"
+    if [[ -d $LOCKSTEP_STATE_DIR/log ]]; then cp -r "$LOCKSTEP_STATE_DIR/log" "$folder/logs/$name"; fi
+    "$project/tools/stack/local.sh" reset
+    ;;
+  *)
+    exec "$project/tools/stack/local.sh" "$action" "$@"
+    ;;
+esac
