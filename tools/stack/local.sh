@@ -12,6 +12,8 @@ RUN_DIR=$STATE_DIR/run
 LOG_DIR=$STATE_DIR/log
 # shellcheck source=tools/stack/process.sh
 . "$here/process.sh"
+# shellcheck source=tools/stack/connector.sh
+. "$here/connector.sh"
 
 services=(source target kafka connect)
 
@@ -49,6 +51,7 @@ declare -A port # by variable
 # The environment wins, then what this state directory used before, then the default.
 read_ports() {
   local variable value
+  local -A owner=()
   if [[ -f $STATE_DIR/ports ]]; then
     while IFS='=' read -r variable value; do port[$variable]=$value; done <"$STATE_DIR/ports"
   fi
@@ -56,6 +59,9 @@ read_ports() {
     port[$variable]=${!variable:-${port[$variable]:-${default_port[$variable]}}}
     [[ ${port[$variable]} =~ ^[1-9][0-9]{0,4}$ && ${port[$variable]} -lt 65536 ]] ||
       die "$variable=${port[$variable]} is not a port number"
+    value=${port[$variable]}
+    [[ ! -v owner[$value] ]] || die "$variable and ${owner[$value]} are both $value"
+    owner[$value]=$variable
   done
 }
 
@@ -106,17 +112,24 @@ postgres_bin() {
 # Kafka and Debezium, copied from Maven's cache once per content of pom.xml; Maven's cache is asked first, so that a
 # machine without a network can do it again after a reset.
 need_lib() {
-  local stamp
-  stamp=$(sha256sum <"$here/pom.xml")
-  [[ -f $LIB_DIR/stamp && $(<"$LIB_DIR/stamp") == "$stamp" ]] && return
+  lib_complete && return
+  mkdir -p "$LIB_DIR" "$LOG_DIR"
+  {
+    flock -w 900 8 || die "another command is still filling $LIB_DIR" # the tests' stacks share one folder
+    lib_complete || fill_lib
+  } 8>"$LIB_DIR.lock"
+}
+
+lib_complete() { [[ -f $LIB_DIR/stamp && $(<"$LIB_DIR/stamp") == "$(sha256sum <"$here/pom.xml")" ]]; }
+
+fill_lib() {
+  local maven=(mvn -B -f "$here/pom.xml" package "-Dstack.lib=$LIB_DIR")
   need_command mvn
   say "fetching Kafka and Debezium (about 80 MB, once)"
-  rm -rf "$LIB_DIR"
-  mkdir -p "$LIB_DIR" "$LOG_DIR"
-  local maven=(mvn -B -f "$here/pom.xml" package "-Dstack.lib=$LIB_DIR")
-  "${maven[@]}" -o >"$(log_of maven)" 2>&1 9>&- || "${maven[@]}" >"$(log_of maven)" 2>&1 9>&- ||
+  rm -rf "${LIB_DIR:?}"/*
+  "${maven[@]}" -o >"$(log_of maven)" 2>&1 8>&- 9>&- || "${maven[@]}" >"$(log_of maven)" 2>&1 8>&- 9>&- ||
     fail_with_log maven "Maven could not fetch Kafka and Debezium"
-  printf '%s\n' "$stamp" >"$LIB_DIR/stamp"
+  sha256sum <"$here/pom.xml" >"$LIB_DIR/stamp"
 }
 
 # --- PostgreSQL -------------------------------------------------------------------------------------------------------
@@ -135,7 +148,7 @@ pg_root() {
     chown postgres: "$root"
     if ! as_owner_of "$root" test -w "$root" 2>/dev/null; then
       rmdir "$root"
-      mkdir -p /var/lib/lockstep
+      install -d -m 755 /var/lib/lockstep
       root=$(mktemp -d /var/lib/lockstep/XXXXXXXX)
       chown postgres: "$root"
     fi
@@ -143,12 +156,12 @@ pg_root() {
   printf '%s\n' "$root" | tee "$STATE_DIR/pg-root"
 }
 
-# as_owner_of PATH COMMAND...: replaces the current (sub)shell, so that its pid is the command's.
+# as_owner_of PATH COMMAND...: as root, runs it under the account that owns PATH; from /, which everyone may enter.
 as_owner_of() {
   local path=$1
   shift
   if ((EUID == 0)); then
-    (cd / && exec setpriv --reuid="$(stat -c %u "$path")" --regid="$(stat -c %g "$path")" --init-groups -- "$@")
+    (cd / && setpriv --reuid="$(stat -c %u "$path")" --regid="$(stat -c %g "$path")" --init-groups -- "$@")
   else
     "$@"
   fi
@@ -171,9 +184,24 @@ prepare_postgres() { # source|target
   mv "$data.new" "$data" # whole or not there
 }
 
+# A killed server's lock file must not name a living process, and PostgreSQL takes a zombie for one. Init collects it
+# in a moment, where there is one that does.
+drop_stale_lock() { # DATA-FOLDER
+  local pid deadline=$((SECONDS + 5))
+  read -r pid 2>/dev/null <"$1/postmaster.pid" || return 0
+  while [[ -d /proc/$pid ]] && ! identity "$pid" >/dev/null; do
+    if ((SECONDS >= deadline)); then
+      rm -f "$1/postmaster.pid"
+      return
+    fi
+    sleep 0.05
+  done
+}
+
 start_postgres() { # source|target
   local data command
   data=$(pg_root)/$1
+  drop_stale_lock "$data"
   # No socket file: its path may not be longer than 107 bytes, ours may. Loopback only.
   command=("$(postgres_bin)/postgres" -D "$data" -c "port=$(port_of "$1")" -c listen_addresses=127.0.0.1
     -c unix_socket_directories= -c "cluster_name=lockstep-$1" -c "fsync=${LOCKSTEP_FSYNC:-on}"
@@ -280,7 +308,7 @@ start_connect() {
     "$STATE_DIR/connect/worker.properties"
 }
 
-connect_answers() { curl -fs -m 5 "http://127.0.0.1:${port[CONNECT_PORT]}/health"; }
+connect_answers() { curl -fs -m 5 "$connect_url/health"; }
 
 # --- commands ---------------------------------------------------------------------------------------------------------
 
@@ -379,37 +407,8 @@ kill_service() {
 }
 
 connector() {
-  local file=$1 name answer code deadline=$((SECONDS + 60)) base
-  [[ -f $file ]] || die "no such file: $file"
   running connect || die "connect does not run"
-  name=$(connector_name "$file")
-  base=http://127.0.0.1:${port[CONNECT_PORT]}/connectors/$name
-  until
-    answer=$(curl -s -m 30 -w '\n%{http_code}' -X PUT -H 'Content-Type: application/json' -d "@$file" "$base/config") || true
-    code=${answer##*$'\n'}
-    [[ $code == 20? ]]
-  do
-    # 409 and 5xx: the worker is still finding its place. Any other answer is about the file.
-    [[ $code != 4?? || $code == 409 ]] || die "Connect refuses $file: ${answer%$'\n'*}"
-    ((SECONDS < deadline)) || fail_with_log connect "Connect does not take the connector: ${answer%$'\n'*}"
-    sleep 0.3
-  done
-  until [[ $(connector_state "$name") == 'RUNNING, task RUNNING' ]]; do
-    [[ $(connector_state "$name") != *FAILED* ]] || fail_with_log connect "connector $name failed"
-    ((SECONDS < deadline)) || fail_with_log connect "connector $name is $(connector_state "$name")"
-    sleep 0.3
-  done
-}
-
-connector_name() { sed -n 's/.*"name": *"\([^"]*\)".*/\1/p' "$1" | head -n 1; }
-
-# Prints "RUNNING, task RUNNING": the connector's own state, then its task's.
-connector_state() {
-  local states
-  states=$(curl -fs -m 5 "http://127.0.0.1:${port[CONNECT_PORT]}/connectors/$1/status" |
-    grep -o '"state":"[A-Z_]*"' | cut -d '"' -f 4) || true
-  [[ -n $states ]] || { say 'not registered' && return; }
-  say "${states//$'\n'/, task }"
+  register_connector "$connect_url" "$1" || fail_with_log connect "the connector of $1 does not run"
 }
 
 status() {
@@ -422,7 +421,7 @@ status() {
     fi
   done
   if running connect; then
-    printf '%-10s %s\n' connector "$(connector_state "$(connector_name "$default_connector")")"
+    printf '%-10s %s\n' connector "$(connector_state "$connect_url" "$(connector_name "$default_connector")")"
   fi
 }
 
@@ -439,7 +438,7 @@ print_env() {
   printf 'export KAFKA_BROKERS=127.0.0.1:%s\n' "${port[KAFKA_PORT]}"
   printf 'export SOURCE_URL=postgresql://postgres:postgres@127.0.0.1:%s/source_db\n' "${port[SOURCE_PORT]}"
   printf 'export TARGET_URL=postgresql://postgres:postgres@127.0.0.1:%s/target_db\n' "${port[TARGET_PORT]}"
-  printf 'export CONNECT_URL=http://127.0.0.1:%s\n' "${port[CONNECT_PORT]}"
+  printf 'export CONNECT_URL=%s\n' "$connect_url"
   printf 'export LOCKSTEP_STATE_DIR=%q\n' "$STATE_DIR"
 }
 
@@ -471,6 +470,7 @@ main() {
   (($# == 0)) || shift
   [[ -n $action ]] || usage_error 'which command?'
   read_ports
+  connect_url=http://127.0.0.1:${port[CONNECT_PORT]}
   case $action in
     up | start-service | down | stop-service)
       check_services "$@"

@@ -40,8 +40,9 @@ launch() {
   log=$(log_of "$name")
   mkdir -p "$RUN_DIR" "$LOG_DIR"
   if [[ -f $log && $(stat -c %s "$log") -gt 20000000 ]]; then mv "$log" "$log.1"; fi
+  # From /: a service must not hold on to the folder that it was started in.
   # Descriptor 9 is the caller's lock: the process must not keep it.
-  setsid "$@" </dev/null >>"$log" 2>&1 9>&- &
+  setsid env -C / "$@" </dev/null >>"$log" 2>&1 9>&- &
   identity $! >"$RUN_DIR/$name.pid" || true # dead already: whoever waits for it will say so
   disown
 }

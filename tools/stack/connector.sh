@@ -1,0 +1,40 @@
+# shellcheck shell=bash
+# Registers a connector with Kafka Connect and tells its state, over Connect's REST API.
+# Sourced by local.sh and setup.sh.
+
+connector_name() { sed -n 's/.*"name": *"\([^"]*\)".*/\1/p' "$1" | head -n 1; } # FILE
+
+# connector_state URL NAME: prints "RUNNING, task RUNNING": the connector's own state, then its task's.
+connector_state() {
+  local states
+  states=$(curl -fs -m 5 "$1/connectors/$2/status" | grep -o '"state":"[A-Z_]*"' | cut -d '"' -f 4) || true
+  if [[ -n $states ]]; then printf '%s\n' "${states//$'\n'/, task }"; else printf 'not registered\n'; fi
+}
+
+# register_connector URL FILE: registers it, or updates it if it is there already, and waits until it runs. On
+# failure it says what Connect answered.
+register_connector() {
+  local url=$1 file=$2 name state answer code deadline=$((SECONDS + 60))
+  name=$(connector_name "$file")
+  [[ -n $name ]] || { printf 'error: %s: no connector in it\n' "$file" >&2 && return 1; }
+  until
+    answer=$(curl -s -m 30 -w '\n%{http_code}' -X PUT -H 'Content-Type: application/json' -d "@$file" \
+      "$url/connectors/$name/config") || true
+    code=${answer##*$'\n'}
+    [[ $code == 20? ]]
+  do
+    # 409 and 5xx, or no answer: the worker is still finding its place. Any other answer is about the file.
+    if [[ $code == 4?? && $code != 409 ]] || ((SECONDS >= deadline)); then
+      printf 'error: Connect does not take %s: %s\n' "$file" "${answer%$'\n'*}" >&2
+      return 1
+    fi
+    sleep 0.3
+  done
+  until state=$(connector_state "$url" "$name") && [[ $state == 'RUNNING, task RUNNING' ]]; do
+    if [[ $state == *FAILED* ]] || ((SECONDS >= deadline)); then
+      printf 'error: connector %s: %s\n' "$name" "$state" >&2
+      return 1
+    fi
+    sleep 0.3
+  done
+}
