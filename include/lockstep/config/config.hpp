@@ -38,8 +38,9 @@ struct Pipeline {
 };
 
 struct Kafka {
-  std::string brokers;                            ///< host:port, comma-separated
-  std::map<std::string, std::string> properties;  ///< for librdkafka; none that Lockstep sets itself
+  std::string brokers;  ///< host:port, comma-separated
+  std::map<std::string, std::string>
+      properties;  ///< for librdkafka; none that Lockstep sets itself
 };
 
 struct Log {

@@ -1,0 +1,337 @@
+#include "lockstep/config/config.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fstream>
+#include <system_error>
+#include <utility>
+
+#include "lockstep/config/nearest.hpp"
+#include "reader.hpp"
+#include "values.hpp"
+
+namespace lockstep::config {
+namespace {
+
+constexpr std::uint64_t KiB = 1024;
+constexpr std::uint64_t MiB = 1024 * KiB;
+constexpr std::uint64_t GiB = 1024 * MiB;
+
+/// What each pipeline's url is taken from: `connections` with the lines that they are on.
+using Connections = std::vector<Scalar>;
+
+void add(Report& report, const Scalar& at, std::string_view problem) {
+  report.add(at.line, at.path, problem);
+}
+
+/// `convert` is one of values.hpp; its errors are reported after the value.
+template <class T, class Convert>
+std::optional<T> convert(Report& report, const std::optional<Scalar>& scalar, Convert convert) {
+  if (!scalar) return std::nullopt;
+  auto converted = convert(scalar->text);
+  if (converted) return T{std::move(*converted)};
+  add(report, *scalar, in_quotes(scalar->raw) + " " + converted.error().message);
+  return std::nullopt;
+}
+
+template <class Check>
+bool check(Report& report, const Scalar& scalar, Check check_text) {
+  return convert<Done>(report, scalar, check_text).has_value();
+}
+
+template <class T>
+void check_range(Report& report, const std::optional<Scalar>& scalar, std::optional<T>& value,
+                 T lowest, T highest, std::string_view range) {
+  if (!value || (*value >= lowest && *value <= highest)) return;
+  add(report, *scalar, in_quotes(scalar->raw) + " is out of range; expected " + std::string{range});
+  value.reset();
+}
+
+/// A value that must be one of `choices`.
+std::optional<std::string> choose(Report& report, const std::optional<Scalar>& scalar,
+                                  const std::vector<std::string>& choices) {
+  if (!scalar) return std::nullopt;
+  if (std::find(choices.begin(), choices.end(), scalar->text) != choices.end()) return scalar->text;
+  std::string expected;
+  for (const auto& choice : choices) expected += (expected.empty() ? "" : ", ") + choice;
+  add(report, *scalar, in_quotes(scalar->raw) + " is not known; expected one of " + expected);
+  return std::nullopt;
+}
+
+/// A key of which this version can do one thing only.
+void only(Report& report, Mapping& mapping, std::string_view key, std::string_view available) {
+  const auto scalar = mapping.scalar(key);
+  if (!scalar || scalar->text == available) return;
+  add(report, *scalar,
+      in_quotes(scalar->raw) + " is not available in this version; expected " +
+          std::string{available});
+}
+
+// ---------------------------------------------------------------------------------------------
+
+struct OwnedProperty {
+  std::string_view name;
+  std::string_view reason;
+};
+
+constexpr std::array owned_properties{
+    OwnedProperty{"bootstrap.servers", "is kafka.brokers here; write it there"},
+    OwnedProperty{"metadata.broker.list", "is kafka.brokers here; write it there"},
+    OwnedProperty{"group.id", "is always lockstep.<pipeline's name>"},
+    OwnedProperty{"enable.auto.commit",
+                  "is always false: offsets are committed after the target's COMMIT"},
+    OwnedProperty{"enable.auto.offset.store",
+                  "is always false: offsets are committed after the target's COMMIT"},
+    OwnedProperty{"auto.offset.reset",
+                  "is always error: a position that Kafka no longer has must not become a jump"},
+    OwnedProperty{"partition.assignment.strategy",
+                  "can't be set: what happens at a rebalance depends on it"},
+    OwnedProperty{"enable.partition.eof",
+                  "can't be set: Lockstep tells by it when it has caught up"},
+};
+
+Kafka read_kafka(Report& report, Mapping mapping) {
+  Kafka kafka;
+  mapping.require("brokers", "host:port, more of them after commas");
+  if (const auto brokers = mapping.scalar("brokers")) {
+    if (check(report, *brokers, check_brokers)) kafka.brokers = brokers->text;
+  }
+  if (auto properties = mapping.mapping("properties")) {
+    for (auto& property : properties->scalars()) {
+      const auto owned = std::find_if(
+          owned_properties.begin(), owned_properties.end(),
+          [&](const OwnedProperty& candidate) { return candidate.name == property.key; });
+      if (owned != owned_properties.end()) {
+        add(report, property, owned->reason);
+      } else if (property.key == "isolation.level" && property.text != "read_committed") {
+        add(report, property,
+            "is always read_committed: what the source's connector has rolled back must not be "
+            "applied");
+      } else {
+        kafka.properties.emplace(property.key, std::move(property.text));
+      }
+    }
+  }
+  mapping.reject_unknown();
+  return kafka;
+}
+
+Log read_log(Report& report, Mapping mapping) {
+  Log log;
+  if (auto level =
+          choose(report, mapping.scalar("level"), {"trace", "debug", "info", "warn", "error"})) {
+    log.level = *level;
+  }
+  log.json = choose(report, mapping.scalar("format"), {"text", "json"}) == "json";
+  mapping.reject_unknown();
+  return log;
+}
+
+BatchLimits read_batch(Report& report, Mapping mapping) {
+  BatchLimits limits;
+  const auto events = mapping.scalar("max_events");
+  auto max_events = convert<std::uint64_t>(report, events, to_count);
+  check_range<std::uint64_t>(report, events, max_events, 1, 1'000'000, "1 to 1000000");
+  if (max_events) limits.max_events = static_cast<std::size_t>(*max_events);
+
+  const auto bytes = mapping.scalar("max_bytes");
+  auto max_bytes = convert<std::uint64_t>(report, bytes, to_bytes);
+  check_range<std::uint64_t>(report, bytes, max_bytes, 64 * KiB, 4 * GiB, "64KiB to 4GiB");
+  if (max_bytes) limits.max_bytes = static_cast<std::size_t>(*max_bytes);
+
+  using std::chrono::milliseconds;
+  const auto wait = mapping.scalar("max_wait");
+  auto max_wait = convert<milliseconds>(report, wait, to_duration);
+  check_range<milliseconds>(report, wait, max_wait, milliseconds{0}, std::chrono::seconds{60},
+                            "0ms to 60s");
+  if (max_wait) limits.max_wait = *max_wait;
+
+  mapping.reject_unknown();
+  return limits;
+}
+
+std::string read_url(Report& report, Mapping& sink, const Connections& connections) {
+  const auto connection = sink.scalar("connection");
+  const auto url = sink.scalar("url");
+  if (sink.has("connection") && sink.has("url")) {
+    sink.problem("url", "given beside connection; expected one of the two");
+    return {};
+  }
+  if (!sink.has("url")) sink.require("connection", "the name of one of connections, or url");
+  // A URL is never quoted: it may hold a password.
+  const auto checked = [&](const Scalar& scalar) {
+    if (auto result = check_postgres_url(scalar.text); !result) {
+      add(report, scalar, result.error().message);
+    }
+    return scalar.text;
+  };
+  if (url) return checked(*url);
+  if (!connection) return {};
+  std::vector<std::string> names;
+  for (const auto& candidate : connections) {
+    if (candidate.key == connection->text) return checked(candidate);
+    names.push_back(candidate.key);
+  }
+  std::string expected = "expected one of connections";
+  if (const auto meant = nearest(connection->text, names); !meant.empty()) {
+    expected = "did you mean " + meant.front() + "?";
+  }
+  add(report, *connection, in_quotes(connection->raw) + " is not in connections; " + expected);
+  return {};
+}
+
+PostgresSink read_sink(Report& report, Mapping mapping, const Connections& connections) {
+  PostgresSink sink;
+  mapping.require("type", "postgres");
+  const auto type = mapping.scalar("type");
+  if (type && type->text != "postgres") {
+    add(report, *type,
+        in_quotes(type->raw) + " is not available in this version; expected postgres");
+    return sink;  // its other keys are those of another type
+  }
+  sink.url = read_url(report, mapping, connections);
+  if (const auto schema = mapping.scalar("schema")) {
+    if (check(report, *schema, check_identifier)) sink.schema = schema->text;
+  }
+  if (const auto synced_at = mapping.scalar("synced_at")) {
+    if (check(report, *synced_at, check_identifier)) sink.synced_at = synced_at->text;
+  }
+  only(report, mapping, "consistency", "table");
+  only(report, mapping, "connections", "1");
+  only(report, mapping, "missing_table", "pause");
+  only(report, mapping, "schema_change", "pause");
+  only(report, mapping, "on_error", "pause");
+  only(report, mapping, "replay_guard", "false");
+  mapping.refuse("dead_letter_topic",
+                 "not available in this version: on_error only knows pause; leave it out");
+  mapping.refuse("tables",
+                 "not available in this version: tables and columns keep the source's names; "
+                 "leave it out");
+  mapping.reject_unknown();
+  return sink;
+}
+
+void read_topics(Report& report, Mapping& mapping, Pipeline& pipeline) {
+  if (mapping.has("topics") && mapping.has("topics_pattern")) {
+    mapping.problem("topics_pattern", "given beside topics; expected one of the two");
+  }
+  if (!mapping.has("topics_pattern")) mapping.require("topics", "a list, or topics_pattern");
+  for (const auto& topic : mapping.list("topics")) {
+    if (!check(report, topic, check_topic)) continue;
+    const auto& seen = pipeline.topics;
+    if (std::find(seen.begin(), seen.end(), topic.text) != seen.end()) {
+      add(report, topic, in_quotes(topic.raw) + " is in the list already; keep one");
+    } else {
+      pipeline.topics.push_back(topic.text);
+    }
+  }
+  if (mapping.is_empty_list("topics")) mapping.problem("topics", "empty; expected at least one");
+  if (const auto pattern = mapping.scalar("topics_pattern")) {
+    if (check(report, *pattern, check_topics_pattern)) pipeline.topics_pattern = pattern->text;
+  }
+}
+
+Pipeline read_pipeline(Report& report, Mapping mapping, const Connections& connections) {
+  Pipeline pipeline;
+  mapping.require("name", "letters, digits, dots, _ or -");
+  if (const auto name = mapping.scalar("name")) {
+    if (check(report, *name, check_pipeline_name)) pipeline.name = name->text;
+  }
+  read_topics(report, mapping, pipeline);
+  mapping.require("sink", "a map with type: postgres and connection");
+  if (auto sink = mapping.mapping("sink")) {
+    pipeline.sink = read_sink(report, std::move(*sink), connections);
+  }
+  if (auto batch = mapping.mapping("batch")) pipeline.batch = read_batch(report, std::move(*batch));
+  mapping.reject_unknown();
+  return pipeline;
+}
+
+void read_pipelines(Report& report, Mapping& root, const Connections& connections,
+                    std::vector<Pipeline>& pipelines) {
+  root.require("pipelines", "a list with at least one pipeline");
+  if (root.is_empty_list("pipelines")) root.problem("pipelines", "empty; expected at least one");
+  std::map<std::string, int> lines;
+  for (auto& mapping : root.mappings("pipelines")) {
+    const int line = mapping.line();
+    const std::string path = mapping.path();
+    pipelines.push_back(read_pipeline(report, std::move(mapping), connections));
+    const std::string& name = pipelines.back().name;
+    if (name.empty()) continue;
+    if (const auto [first, fresh] = lines.emplace(name, line); !fresh) {
+      report.add(line, path + ".name",
+                 "also the name of the pipeline on line " + std::to_string(first->second) +
+                     "; names must be unique");
+    }
+  }
+}
+
+Config read_config(Report& report, const YAML::Node& node) {
+  Config config;
+  Mapping root{report, node, "", 1};
+  root.require("kafka", "a map with brokers");
+  if (auto kafka = root.mapping("kafka")) config.kafka = read_kafka(report, std::move(*kafka));
+  Connections connections;
+  if (auto mapping = root.mapping("connections")) connections = mapping->scalars();
+  for (const auto& connection : connections) {
+    config.connections.emplace(connection.key, connection.text);
+  }
+  read_pipelines(report, root, connections, config.pipelines);
+  if (auto log = root.mapping("log")) config.log = read_log(report, std::move(*log));
+  root.refuse("http", "not available in this version; leave it out");
+  root.reject_unknown();
+  return config;
+}
+
+}  // namespace
+
+std::string to_string(const Errors& errors) {
+  std::string text;
+  for (const auto& error : errors) text += (text.empty() ? "" : "\n") + error.message;
+  return text;
+}
+
+Result<Config, Errors> parse(std::string_view yaml, std::string_view file_name,
+                             const Environment& environment) {
+  Report report{file_name, environment};
+  std::vector<YAML::Node> documents;
+  try {
+    documents = YAML::LoadAll(std::string{yaml});
+  } catch (const YAML::Exception& error) {  // its message says what was expected, without the text
+    report.add(error.mark.line + 1, "", "not YAML: " + error.msg);
+    return report.take();
+  }
+  if (documents.empty() || documents.front().IsNull()) {
+    report.add(1, "", "empty; expected kafka, connections and pipelines");
+  } else if (documents.size() > 1) {
+    report.add(documents[1].Mark().line + 1, "", "a second document; expected one");
+  } else if (!documents.front().IsMap()) {
+    report.add(1, "", "not a map; expected kafka, connections and pipelines");
+  }
+  if (!report.empty()) return report.take();
+  Config config = read_config(report, documents.front());
+  if (!report.empty()) return report.take();
+  return config;
+}
+
+Result<Config, Errors> load(const std::filesystem::path& file) {
+  const auto failed = [&](const std::string& why) {
+    return Errors{{file.string() + ": can't be read: " + why}};
+  };
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored)) {
+    return failed("it is a directory, expected a YAML file");
+  }
+  errno = 0;
+  std::ifstream stream{file, std::ios::binary};
+  if (!stream) return failed(std::generic_category().message(errno));
+  std::string text(MiB + 1, '\0');
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (stream.bad()) return failed(std::generic_category().message(errno));
+  text.resize(static_cast<std::size_t>(stream.gcount()));
+  if (text.size() > MiB) return failed("it is larger than 1 MiB, expected a YAML file");
+  return parse(text, file.string());
+}
+
+}  // namespace lockstep::config

@@ -1,0 +1,223 @@
+#include "values.hpp"
+
+#include <regex.h>
+
+#include <array>
+#include <charconv>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace lockstep::config {
+namespace {
+
+constexpr std::string_view digits = "0123456789";
+constexpr std::string_view name_characters =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+struct Unit {
+  std::string_view name;
+  std::uint64_t factor;
+};
+
+/// A whole number with one of `units`; nullopt if it isn't or is out of uint64's range.
+template <std::size_t n>
+std::optional<std::uint64_t> with_unit(std::string_view text, const std::array<Unit, n>& units) {
+  const std::size_t end = std::min(text.find_first_not_of(digits), text.size());
+  std::uint64_t number = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + end, number);
+  if (parsed.ec != std::errc{}) return std::nullopt;
+  for (const auto& unit : units) {
+    if (text.substr(end) != unit.name) continue;
+    if (number > std::numeric_limits<std::int64_t>::max() / unit.factor) return std::nullopt;
+    return number * unit.factor;
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (;;) {
+    const std::size_t end = text.find(separator);
+    parts.push_back(text.substr(0, end));
+    if (end == text.npos) return parts;
+    text.remove_prefix(end + 1);
+  }
+}
+
+bool is_port(std::string_view text) {
+  unsigned port = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), port);
+  return parsed.ec == std::errc{} && parsed.ptr == text.data() + text.size() && port >= 1 &&
+         port <= 65535;
+}
+
+/// host, host:port, [v6] or [v6]:port, the port a number.
+bool is_host(std::string_view text, bool may_be_empty) {
+  std::string_view port;
+  bool has_port = false;
+  if (text.starts_with('[')) {
+    const std::size_t close = text.find(']');
+    if (close == text.npos) return false;
+    port = text.substr(close + 1);
+    if (port.empty()) return true;
+    has_port = port.starts_with(':');
+    if (!has_port) return false;
+    port.remove_prefix(1);
+  } else {
+    const std::size_t colon = text.find(':');
+    has_port = colon != text.npos;
+    if (has_port) port = text.substr(colon + 1);
+    if (text.substr(0, colon).empty() && !may_be_empty) return false;
+  }
+  return !has_port || is_port(port);
+}
+
+bool escapes_are_valid(std::string_view url) {
+  constexpr std::string_view hex = "0123456789abcdefABCDEF";
+  for (std::size_t at = url.find('%'); at != url.npos; at = url.find('%', at + 1)) {
+    const auto code = url.substr(at + 1, 2);
+    if (code.size() != 2 || code == "00" || code.find_first_not_of(hex) != code.npos) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<std::uint64_t, Error> to_count(std::string_view text) {
+  if (const auto count = with_unit(text, std::array{Unit{"", 1}})) return *count;
+  return Error{"is not a whole number"};
+}
+
+Result<std::uint64_t, Error> to_bytes(std::string_view text) {
+  constexpr std::array units{Unit{"B", 1}, Unit{"KiB", 1ULL << 10}, Unit{"MiB", 1ULL << 20},
+                             Unit{"GiB", 1ULL << 30}};
+  if (const auto bytes = with_unit(text, units)) return *bytes;
+  constexpr std::string_view expected = "expected a whole number and B, KiB, MiB or GiB";
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 11> meant{{{"", "B"},
+                                                                                 {"b", "B"},
+                                                                                 {"k", "KiB"},
+                                                                                 {"K", "KiB"},
+                                                                                 {"kB", "KiB"},
+                                                                                 {"KB", "KiB"},
+                                                                                 {"M", "MiB"},
+                                                                                 {"MB", "MiB"},
+                                                                                 {"m", "MiB"},
+                                                                                 {"G", "GiB"},
+                                                                                 {"GB", "GiB"}}};
+  const std::size_t end = std::min(text.find_first_not_of(digits), text.size());
+  for (const auto& [wrong, right] : meant) {
+    if (end == 0 || text.substr(end) != wrong) continue;
+    const std::string problem = wrong.empty() ? "has no unit" : "is not a size";
+    return Error{problem + "; did you mean the unit " + std::string{right} + "? " +
+                 std::string{expected}};
+  }
+  return Error{"is not a size; " + std::string{expected} + ", such as 64MiB"};
+}
+
+Result<std::chrono::milliseconds, Error> to_duration(std::string_view text) {
+  constexpr std::array units{Unit{"ms", 1}, Unit{"s", 1000}, Unit{"m", 60'000}};
+  if (const auto ms = with_unit(text, units)) {
+    return std::chrono::milliseconds{static_cast<std::int64_t>(*ms)};
+  }
+  return Error{"is not a duration; expected a whole number and ms, s or m, such as 20ms"};
+}
+
+Result<bool, Error> to_bool(std::string_view text) {
+  if (text == "true") return true;
+  if (text == "false") return false;
+  return Error{"is neither true nor false"};
+}
+
+Result<Done, Error> check_postgres_url(std::string_view url) {
+  std::string_view rest = url;
+  for (const std::string_view scheme : {"postgresql://", "postgres://"}) {
+    if (rest.starts_with(scheme)) rest.remove_prefix(scheme.size());
+  }
+  if (rest.size() == url.size()) {
+    return Error{"is not a PostgreSQL URL; expected postgresql://user:password@host:port/database"};
+  }
+  const Error unclear{
+      "is not a PostgreSQL URL; expected postgresql://user:password@host:port/database, with "
+      "% @ : / ? of a user or password written as %25 %40 %3A %2F %3F"};
+  if (!escapes_are_valid(rest) || url.find_first_of(std::string_view{" \t\r\n\0", 5}) != url.npos) {
+    return unclear;
+  }
+  const std::size_t authority_end = std::min(rest.find_first_of("/?"), rest.size());
+  std::string_view authority = rest.substr(0, authority_end);
+  const std::string_view path = rest.substr(authority_end);
+  if (const std::size_t at = authority.find('@'); at != authority.npos) {
+    authority.remove_prefix(at + 1);
+  }
+  if (authority.find('@') != authority.npos || path.find('@') != path.npos) return unclear;
+  for (const auto host : split(authority, ',')) {
+    if (!is_host(host, true)) return unclear;
+  }
+  if (const std::size_t question = path.find('?'); question != path.npos) {
+    for (const auto parameter : split(path.substr(question + 1), '&')) {
+      const std::size_t equals = parameter.find('=');
+      if (equals == 0 || equals == parameter.npos || parameter.find('=', equals + 1) != path.npos) {
+        return Error{"has a parameter after ? that is not name=value"};
+      }
+    }
+  }
+  return done;
+}
+
+Result<Done, Error> check_brokers(std::string_view brokers) {
+  for (auto broker : split(brokers, ',')) {
+    while (broker.starts_with(' ')) broker.remove_prefix(1);
+    while (broker.ends_with(' ')) broker.remove_suffix(1);
+    if (const std::size_t scheme = broker.find("://"); scheme != broker.npos) {
+      broker.remove_prefix(scheme + 3);
+    }
+    if (broker.empty() || !is_host(broker, false)) {
+      return Error{"is not a list of brokers; expected host:port, more of them after commas"};
+    }
+  }
+  return done;
+}
+
+Result<Done, Error> check_topic(std::string_view topic) {
+  if (topic.starts_with('^')) {
+    return Error{"is a regular expression; that goes into topics_pattern instead of topics"};
+  }
+  constexpr std::size_t longest = 249;  // Kafka's own limit
+  if (!topic.empty() && topic.size() <= longest && topic != "." && topic != ".." &&
+      topic.find_first_not_of(name_characters) == topic.npos) {
+    return done;
+  }
+  return Error{"is not a topic's name; expected 1 to 249 letters, digits, dots, _ or -"};
+}
+
+Result<Done, Error> check_topics_pattern(std::string_view pattern) {
+  // Only ^ makes librdkafka take it for a pattern; it compiles it in this way too.
+  if (!pattern.starts_with('^')) return Error{"does not begin with ^"};
+  regex_t compiled;
+  const int error = regcomp(&compiled, std::string{pattern}.c_str(), REG_EXTENDED | REG_NOSUB);
+  if (error == 0) {
+    regfree(&compiled);
+    return done;
+  }
+  std::array<char, 128> reason{};
+  regerror(error, &compiled, reason.data(), reason.size());
+  return Error{std::string{"is not a POSIX extended regular expression: "} + reason.data()};
+}
+
+Result<Done, Error> check_pipeline_name(std::string_view name) {
+  constexpr std::size_t longest = 100;
+  if (!name.empty() && name.size() <= longest &&
+      name.find_first_not_of(name_characters) == name.npos) {
+    return done;
+  }
+  return Error{"is not a pipeline's name; expected 1 to 100 letters, digits, dots, _ or -"};
+}
+
+Result<Done, Error> check_identifier(std::string_view name) {
+  constexpr std::size_t longest = 63;  // PostgreSQL cuts what is longer
+  if (name.size() <= longest && name.find('\0') == name.npos) return done;
+  return Error{"is longer than 63 bytes, PostgreSQL's limit"};
+}
+
+}  // namespace lockstep::config

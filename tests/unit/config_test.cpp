@@ -1,0 +1,620 @@
+#include "lockstep/config/config.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "catch.hpp"
+#include "lockstep/config/nearest.hpp"
+
+using namespace lockstep::config;
+using namespace std::chrono_literals;
+
+namespace {
+
+Environment variables(std::map<std::string, std::string> values) {
+  return [values = std::move(values)](const std::string& name) -> std::optional<std::string> {
+    const auto found = values.find(name);
+    return found == values.end() ? std::nullopt : std::optional<std::string>{found->second};
+  };
+}
+
+/// A file that is right, with `sink` and `pipeline` added to its only pipeline and `root` below.
+/// The sink's first free line is 10, the pipeline's 11 + the lines of `sink`, and so on.
+std::string with(const std::string& sink, const std::string& pipeline = "",
+                 const std::string& root = "") {
+  return R"(kafka:
+  brokers: localhost:9092
+connections:
+  target: postgresql://me:secret@localhost:5433/target_db
+pipelines:
+  - name: replica
+    sink:
+      type: postgres
+      connection: target
+)" + sink +
+         "    topics: [db.public.users]\n" + pipeline + root;
+}
+
+std::vector<std::string> mistakes(const std::string& yaml,
+                                  const Environment& environment = variables({})) {
+  const auto config = parse(yaml, "f.yaml", environment);
+  std::vector<std::string> messages;
+  if (config) return messages;
+  for (const auto& error : config.error()) messages.push_back(error.message);
+  return messages;
+}
+
+using Lines = std::vector<std::string>;
+
+/// A file of its own that is gone afterwards.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::string& content) {
+    path_ = std::filesystem::temp_directory_path() /
+            ("lockstep-config-test-" + std::to_string(::getpid()));
+    std::ofstream{path_, std::ios::binary} << content;
+  }
+  ~TemporaryFile() { std::filesystem::remove(path_); }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+
+  std::string path() const { return path_.string(); }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace
+
+TEST_CASE("config: every key arrives where it belongs") {
+  const auto config = parse(R"(
+kafka:
+  brokers: a:9092, b:9093
+  properties:
+    security.protocol: SSL
+    fetch.min.bytes: 1
+    isolation.level: read_committed
+connections:
+  target: postgresql://me:${PASSWORD}@localhost:5433/target_db?sslmode=require
+  cache: redis://localhost
+pipelines:
+  - name: replica-1
+    topics: [db.public.users, db.public.orders]
+    sink:
+      type: postgres
+      connection: target
+      schema: copy
+      consistency: table
+      connections: 1
+      synced_at: ""
+      missing_table: pause
+      schema_change: pause
+      on_error: pause
+      replay_guard: false
+    batch: {max_events: 1000000, max_bytes: 4GiB, max_wait: 1m}
+  - name: all
+    topics_pattern: '^db\.public\..*'
+    sink: {type: postgres, url: "postgres://localhost/other"}
+log: {level: debug, format: json}
+)",
+                            "f.yaml", variables({{"PASSWORD", "p%40ss"}}));
+  REQUIRE(config);
+  CHECK(config->kafka.brokers == "a:9092, b:9093");
+  CHECK(config->kafka.properties ==
+        std::map<std::string, std::string>{{"security.protocol", "SSL"},
+                                           {"fetch.min.bytes", "1"},
+                                           {"isolation.level", "read_committed"}});
+  CHECK(config->connections ==
+        std::map<std::string, std::string>{
+            {"target", "postgresql://me:p%40ss@localhost:5433/target_db?sslmode=require"},
+            {"cache", "redis://localhost"}});
+  CHECK(config->log.level == "debug");
+  CHECK(config->log.json);
+  REQUIRE(config->pipelines.size() == 2);
+
+  const Pipeline& replica = config->pipelines[0];
+  CHECK(replica.name == "replica-1");
+  CHECK(replica.topics == std::vector<std::string>{"db.public.users", "db.public.orders"});
+  CHECK(replica.topics_pattern.empty());
+  CHECK(replica.sink.url == config->connections.at("target"));
+  CHECK(replica.sink.schema == "copy");
+  CHECK(replica.sink.synced_at.empty());
+  CHECK(replica.batch.max_events == 1'000'000);
+  CHECK(replica.batch.max_bytes == 4ULL * 1024 * 1024 * 1024);
+  CHECK(replica.batch.max_wait == 60s);
+
+  const Pipeline& all = config->pipelines[1];
+  CHECK(all.topics.empty());
+  CHECK(all.topics_pattern == R"(^db\.public\..*)");
+  CHECK(all.sink.url == "postgres://localhost/other");
+}
+
+TEST_CASE("config: what is left out has its default") {
+  const auto config = parse(with(""), "f.yaml");
+  REQUIRE(config);
+  CHECK_FALSE(config->log.json);
+  CHECK(config->log.level == "info");
+  const Pipeline& pipeline = config->pipelines.at(0);
+  CHECK(pipeline.sink.schema.empty());
+  CHECK(pipeline.sink.synced_at == "synced_at");
+  CHECK(pipeline.batch.max_events == 20'000);
+  CHECK(pipeline.batch.max_bytes == 64 * 1024 * 1024);
+  CHECK(pipeline.batch.max_wait == 20ms);
+}
+
+TEST_CASE("config: all mistakes are told at once, in the file's order") {
+  CHECK(mistakes(R"(kafka:
+  brokrs: localhost:9092
+  properties: {group.id: mine}
+pipelines:
+  - name: a b
+    topics: []
+    sink:
+      type: postgres
+      connection: tagret
+      consistency: transaction
+      scheme: x
+    batch:
+      max_events: many
+      max_bytes: 64MB
+      max_wait: 20
+  - topics_pattern: users
+    sink: {type: webhook, url: http://x/}
+connections:
+  target: ${URL}
+log: {level: loud}
+http: {listen: 127.0.0.1:8000}
+)") == Lines{
+           "f.yaml:1: kafka.brokers: missing; expected host:port, more of them after commas",
+           "f.yaml:2: kafka.brokrs: unknown key; did you mean brokers?",
+           "f.yaml:3: kafka.properties.group.id: is always lockstep.<pipeline's name>",
+           "f.yaml:5: pipelines[0].name: \"a b\" is not a pipeline's name; expected 1 to 100 "
+           "letters, digits, dots, _ or -",
+           "f.yaml:6: pipelines[0].topics: empty; expected at least one",
+           "f.yaml:9: pipelines[0].sink.connection: \"tagret\" is not in connections; expected "
+           "one of connections",
+           "f.yaml:10: pipelines[0].sink.consistency: \"transaction\" is not available in this "
+           "version; expected table",
+           "f.yaml:11: pipelines[0].sink.scheme: unknown key; did you mean schema?",
+           "f.yaml:13: pipelines[0].batch.max_events: \"many\" is not a whole number",
+           "f.yaml:14: pipelines[0].batch.max_bytes: \"64MB\" is not a size; did you mean the "
+           "unit MiB? expected a whole number and B, KiB, MiB or GiB",
+           "f.yaml:15: pipelines[0].batch.max_wait: \"20\" is not a duration; expected a whole "
+           "number and ms, s or m, such as 20ms",
+           "f.yaml:16: pipelines[1].name: missing; expected letters, digits, dots, _ or -",
+           "f.yaml:16: pipelines[1].topics_pattern: \"users\" does not begin with ^",
+           "f.yaml:17: pipelines[1].sink.type: \"webhook\" is not available in this version; "
+           "expected postgres",
+           "f.yaml:19: connections.target: the environment variable URL is not set; set it or "
+           "write ${URL:-default}",
+           "f.yaml:20: log.level: \"loud\" is not known; expected one of trace, debug, info, "
+           "warn, error",
+           "f.yaml:21: http: not available in this version; leave it out",
+       });
+}
+
+TEST_CASE("config: what is no configuration at all is told in one line") {
+  struct Case {
+    std::string name, yaml, want;
+  };
+  const Case cases[] = {
+      {"an empty file", "", "f.yaml:1: empty; expected kafka, connections and pipelines"},
+      {"only comments", "# kafka:\n", "f.yaml:1: empty; expected kafka, connections and pipelines"},
+      {"a word", "kafka\n", "f.yaml:1: not a map; expected kafka, connections and pipelines"},
+      {"a list", "- kafka\n", "f.yaml:1: not a map; expected kafka, connections and pipelines"},
+      {"two documents", "a: 1\n---\nb: 2\n", "f.yaml:3: a second document; expected one"},
+      {"a list that never ends", "kafka:\n  brokers: [a\n",
+       "f.yaml:3: not YAML: end of sequence flow not found"},
+      {"a tab for indentation", "kafka:\n\tbrokers: a\n", "f.yaml:2: not YAML: illegal map value"},
+      {"an unknown anchor", "kafka: *nowhere\n",
+       "f.yaml:1: not YAML: the referenced anchor is not defined"},
+  };
+  for (const auto& c : cases) {
+    DYNAMIC_SECTION(c.name) {
+      CHECK(mistakes(c.yaml) == Lines{c.want});
+    }
+  }
+}
+
+TEST_CASE("config: a file that can't be read is told in one line") {
+  const auto mistake = [](const std::string& path) {
+    const auto config = load(path);
+    REQUIRE_FALSE(config);
+    return to_string(config.error());
+  };
+  CHECK(mistake("/nowhere/lockstep.yaml") ==
+        "/nowhere/lockstep.yaml: can't be read: No such file or directory");
+  CHECK(mistake("/") == "/: can't be read: it is a directory, expected a YAML file");
+  CHECK(mistake("/dev/zero") ==
+        "/dev/zero: can't be read: it is larger than 1 MiB, expected a YAML file");
+  const TemporaryFile file{"kafka: [\n"};
+  CHECK(mistake(file.path()) == file.path() + ":2: not YAML: end of sequence flow not found");
+}
+
+TEST_CASE("config: each wrong shape names its key") {
+  struct Case {
+    std::string name, yaml;
+    Lines want;
+  };
+  const Case cases[] = {
+      {"nothing is there",
+       "log: {}\n",
+       {"f.yaml:1: kafka: missing; expected a map with brokers",
+        "f.yaml:1: pipelines: missing; expected a list with at least one pipeline"}},
+      {"a map is expected",
+       "kafka: here\npipelines: {}\n",
+       {"f.yaml:1: kafka: expected a map of keys and values",
+        "f.yaml:2: pipelines: expected a list of maps, each begun with -"}},
+      {"no pipelines",
+       "kafka: {brokers: a}\npipelines: []\n",
+       {"f.yaml:2: pipelines: empty; expected at least one"}},
+      {"pipelines are words",
+       "kafka: {brokers: a}\npipelines:\n  - replica\n",
+       {"f.yaml:3: pipelines[0]: expected a map of keys and values"}},
+      {"a key without a value",
+       with("      schema:\n"),
+       {"f.yaml:10: pipelines[0].sink.schema: has no value; write \"\" for an empty one"}},
+      {"a value that is a map",
+       with("      schema: {a: b}\n"),
+       {"f.yaml:10: pipelines[0].sink.schema: expected a plain value, not a list or a map"}},
+      {"a key that is a list",
+       with("", "    [a, b]: c\n"),
+       {"f.yaml:11: pipelines[0]: a key that is not plain text"}},
+      {"topics as one word",
+       "kafka: {brokers: a}\npipelines:\n  - name: a\n    topics: b\n    "
+       "sink: {type: postgres, url: 'postgresql://'}\n",
+       {"f.yaml:4: pipelines[0].topics: expected a list, such as [one, two]"}},
+      {"a key given twice",
+       with("      schema: a\n      schema: b\n"),
+       {"f.yaml:11: pipelines[0].sink.schema: given twice, first on line 10; keep one"}},
+      {"a block given twice",
+       with("", "", "log: {level: info}\nlog: {format: json}\n"),
+       {"f.yaml:12: log: given twice, first on line 11; keep one"}},
+      {"an unknown key far from any known one",
+       with("", "", "log: {colour: red}\n"),
+       {"f.yaml:11: log.colour: unknown key; expected one of level, format"}},
+      {"a key that would break the line",
+       with("", "", "\"a\\nb\": 1\n"),
+       {"f.yaml:11: a\\x0ab: unknown key; expected one of kafka, connections, pipelines, log, "
+        "http"}},
+      {"neither connection nor url",
+       "kafka: {brokers: a}\npipelines:\n  - name: a\n    topics: [t]\n    sink: {type: "
+       "postgres}\n",
+       {"f.yaml:5: pipelines[0].sink.connection: missing; expected the name of one of "
+        "connections, or url"}},
+      {"connection and url",
+       with("      url: postgresql://h/d\n"),
+       {"f.yaml:10: pipelines[0].sink.url: given beside connection; expected one of the two"}},
+      {"topics and topics_pattern",
+       with("", "    topics_pattern: ^db\n"),
+       {"f.yaml:11: pipelines[0].topics_pattern: given beside topics; expected one of the two"}},
+      {"two pipelines of one name",
+       with("", "",
+            "  - name: replica\n    topics: [t]\n    sink: {type: postgres, connection: target}\n"),
+       {"f.yaml:11: pipelines[1].name: also the name of the pipeline on line 6; names must be "
+        "unique"}},
+  };
+  for (const auto& c : cases) {
+    DYNAMIC_SECTION(c.name) {
+      CHECK(mistakes(c.yaml) == c.want);
+    }
+  }
+}
+
+TEST_CASE("config: what comes in later versions is refused, not ignored") {
+  struct Case {
+    std::string line, want;
+  };
+  const Case cases[] = {
+      {"connections: 2", "connections: \"2\" is not available in this version; expected 1"},
+      {"missing_table: create",
+       "missing_table: \"create\" is not available in this version; expected pause"},
+      {"schema_change: evolve",
+       "schema_change: \"evolve\" is not available in this version; expected pause"},
+      {"on_error: dead_letter",
+       "on_error: \"dead_letter\" is not available in this version; expected pause"},
+      {"replay_guard: true",
+       "replay_guard: \"true\" is not available in this version; expected false"},
+      {"dead_letter_topic: lost",
+       "dead_letter_topic: not available in this version: on_error only knows pause; leave it out"},
+      {"tables: [{match: public.users}]",
+       "tables: not available in this version: tables and columns keep the source's names; leave "
+       "it out"},
+  };
+  for (const auto& c : cases) {
+    DYNAMIC_SECTION(c.line) {
+      CHECK(mistakes(with("      " + c.line + "\n")) ==
+            Lines{"f.yaml:10: pipelines[0].sink." + c.want});
+    }
+  }
+}
+
+TEST_CASE("config: properties that Lockstep sets itself are refused with the reason") {
+  struct Case {
+    std::string property, want;
+  };
+  const Case cases[] = {
+      {"bootstrap.servers: a", "is kafka.brokers here; write it there"},
+      {"metadata.broker.list: a", "is kafka.brokers here; write it there"},
+      {"group.id: a", "is always lockstep.<pipeline's name>"},
+      {"enable.auto.commit: true",
+       "is always false: offsets are committed after the target's COMMIT"},
+      {"enable.auto.offset.store: true",
+       "is always false: offsets are committed after the target's COMMIT"},
+      {"auto.offset.reset: latest",
+       "is always error: a position that Kafka no longer has must not become a jump"},
+      {"partition.assignment.strategy: roundrobin",
+       "can't be set: what happens at a rebalance depends on it"},
+      {"enable.partition.eof: false", "can't be set: Lockstep tells by it when it has caught up"},
+      {"isolation.level: read_uncommitted",
+       "is always read_committed: what the source's connector has rolled back must not be applied"},
+  };
+  for (const auto& c : cases) {
+    DYNAMIC_SECTION(c.property) {
+      const std::string key = c.property.substr(0, c.property.find(':'));
+      CHECK(mistakes("kafka: {brokers: a, properties: {" + c.property + "}}\npipelines: []\n") ==
+            Lines{"f.yaml:1: kafka.properties." + key + ": " + c.want,
+                  "f.yaml:2: pipelines: empty; expected at least one"});
+    }
+  }
+}
+
+TEST_CASE("config: limits are numbers with units within their ranges") {
+  struct Case {
+    std::string batch, want;
+  };
+  const Case good[] = {{"max_events: 1", ""},    {"max_events: 1000000", ""},
+                       {"max_bytes: 64KiB", ""}, {"max_bytes: 65536B", ""},
+                       {"max_bytes: 4GiB", ""},  {"max_wait: 0ms", ""},
+                       {"max_wait: 60s", ""},    {"max_wait: 1m", ""}};
+  for (const auto& c : good) {
+    DYNAMIC_SECTION(c.batch) {
+      CHECK(mistakes(with("", "    batch: {" + c.batch + "}\n")).empty());
+    }
+  }
+  const std::string sizes = "expected a whole number and B, KiB, MiB or GiB";
+  const std::string durations =
+      " is not a duration; expected a whole number and ms, s or m, such as 20ms";
+  const Case bad[] = {
+      {"max_events: 0", "max_events: \"0\" is out of range; expected 1 to 1000000"},
+      {"max_events: 1000001", "max_events: \"1000001\" is out of range; expected 1 to 1000000"},
+      {"max_events: -1", "max_events: \"-1\" is not a whole number"},
+      {"max_events: 1.5", "max_events: \"1.5\" is not a whole number"},
+      {"max_events: 99999999999999999999",
+       "max_events: \"99999999999999999999\" is not a whole number"},
+      {"max_bytes: 63KiB", "max_bytes: \"63KiB\" is out of range; expected 64KiB to 4GiB"},
+      {"max_bytes: 5GiB", "max_bytes: \"5GiB\" is out of range; expected 64KiB to 4GiB"},
+      {"max_bytes: 65536", "max_bytes: \"65536\" has no unit; did you mean the unit B? " + sizes},
+      {"max_bytes: 1GB", "max_bytes: \"1GB\" is not a size; did you mean the unit GiB? " + sizes},
+      {"max_bytes: MiB", "max_bytes: \"MiB\" is not a size; " + sizes + ", such as 64MiB"},
+      {"max_bytes: 18446744073709551615GiB",
+       "max_bytes: \"18446744073709551615GiB\" is not a size; " + sizes + ", such as 64MiB"},
+      {"max_wait: 61s", "max_wait: \"61s\" is out of range; expected 0ms to 60s"},
+      {"max_wait: 1h", "max_wait: \"1h\"" + durations},
+      {"max_wait: -1s", "max_wait: \"-1s\"" + durations},
+      {"max_wait: ''", "max_wait: \"\"" + durations},
+  };
+  for (const auto& c : bad) {
+    DYNAMIC_SECTION(c.batch) {
+      CHECK(mistakes(with("", "    batch: {" + c.batch + "}\n")) ==
+            Lines{"f.yaml:11: pipelines[0].batch." + c.want});
+    }
+  }
+}
+
+TEST_CASE("config: topics are Kafka's names, patterns are regular expressions") {
+  struct Case {
+    std::string name, topics;
+    Lines want;
+  };
+  const Case cases[] = {
+      {"a pattern among the topics",
+       "topics: [ok, '^db.*']",
+       {"f.yaml:4: pipelines[0].topics[1]: \"^db.*\" is a regular expression; that goes into "
+        "topics_pattern instead of topics"}},
+      {"an impossible name",
+       "topics: [a/b]",
+       {"f.yaml:4: pipelines[0].topics[0]: \"a/b\" is not a topic's name; expected 1 to 249 "
+        "letters, digits, dots, _ or -"}},
+      {"a topic twice",
+       "topics: [a, b, a]",
+       {"f.yaml:4: pipelines[0].topics[2]: \"a\" is in the list already; keep one"}},
+      {"a pattern with an open bracket",
+       "topics_pattern: '^db(.*'",
+       {"f.yaml:4: pipelines[0].topics_pattern: \"^db(.*\" is not a POSIX extended regular "
+        "expression: Unmatched ( or \\("}},
+  };
+  for (const auto& c : cases) {
+    DYNAMIC_SECTION(c.name) {
+      CHECK(mistakes("kafka: {brokers: a}\npipelines:\n  - name: a\n    " + c.topics +
+                     "\n    sink: {type: postgres, url: 'postgresql://h'}\n") == c.want);
+    }
+  }
+}
+
+TEST_CASE("config: the nearest connection is suggested") {
+  CHECK(mistakes("kafka: {brokers: a}\nconnections: {target: 'postgresql://h', other: 'x'}\n"
+                 "pipelines:\n  - name: a\n    topics: [t]\n"
+                 "    sink: {type: postgres, connection: tagret}\n") ==
+        Lines{"f.yaml:6: pipelines[0].sink.connection: \"tagret\" is not in connections; did you "
+              "mean target?"});
+}
+
+TEST_CASE("config: brokers are hosts with numeric ports") {
+  const Lines no_pipelines{"f.yaml:2: pipelines: empty; expected at least one"};
+  for (const std::string good : {"a", "a:1", "a:9092, b:9092", "[::1]:9092", "SSL://a:9092"}) {
+    DYNAMIC_SECTION(good) {
+      CHECK(mistakes("kafka: {brokers: \"" + good + "\"}\npipelines: []\n") == no_pipelines);
+    }
+  }
+  for (const std::string bad : {"", "a,", ":9092", "a:port", "a:0", "a:65536", "a:1:2", "[::1"}) {
+    DYNAMIC_SECTION("not " << bad) {
+      CHECK(mistakes("kafka: {brokers: \"" + bad + "\"}\npipelines: []\n").at(0) ==
+            "f.yaml:1: kafka.brokers: \"" + bad +
+                "\" is not a list of brokers; expected host:port, more of them after commas");
+    }
+  }
+}
+
+TEST_CASE("config: ${…} expands in every value, once") {
+  const TemporaryFile file{"from file\n"};
+  const auto environment =
+      variables({{"SET", "value"}, {"EMPTY", ""}, {"NESTED", "${SET}"}, {"_x1", "y"}});
+  struct Case {
+    std::string name, raw, want;
+  };
+  const Case cases[] = {
+      {"a variable", "${SET}", "value"},
+      {"text around it", "a-${SET}-${_x1}-b", "a-value-y-b"},
+      {"an empty variable", "a${EMPTY}b", "ab"},
+      {"a default that is not needed", "${SET:-x}", "value"},
+      {"a default for an unset variable", "${UNSET:-a:-b c}", "a:-b c"},
+      {"a default for an empty variable", "${EMPTY:-x}", "x"},
+      {"an empty default", "a${UNSET:-}b", "ab"},
+      {"a file without its last newline", "${file:" + file.path() + "}", "from file"},
+      {"what it expands to is taken as it is", "${NESTED}", "${SET}"},
+      {"a $ alone is a $", "$SET $ {a}", "$SET $ {a}"},
+  };
+  for (const auto& c : cases) {
+    DYNAMIC_SECTION(c.name) {
+      const auto config = parse("kafka: {brokers: a, properties: {x: '" + c.raw + "'}}\n" +
+                                    with("").substr(with("").find("connections")),
+                                "f.yaml", environment);
+      REQUIRE(config);
+      CHECK(config->kafka.properties.at("x") == c.want);
+    }
+  }
+}
+
+TEST_CASE("config: a ${…} that can't be expanded is told") {
+  const TemporaryFile large{std::string(70'000, 'x')};
+  struct Case {
+    std::string name, raw;
+    Lines want;
+  };
+  const std::string malformed =
+      "a ${ that does not begin ${NAME}, ${NAME:-default} or ${file:/path}; "
+      "a default can't hold another ${";
+  const Case cases[] = {
+      {"unset, twice",
+       "${A} ${B}",
+       {"the environment variable A is not set; set it or write ${A:-default}",
+        "the environment variable B is not set; set it or write ${B:-default}"}},
+      {"never closed", "a${A", {"a ${ without its }"}},
+      {"empty", "${}", {malformed}},
+      {"a name with a dash", "${A-b}", {malformed}},
+      {"a name with a digit first", "${1A}", {malformed}},
+      {"one in the other", "${A:-${B}}", {malformed}},
+      {"no such file",
+       "${file:/nowhere/x}",
+       {"${file:/nowhere/x} can't be read: No such file or directory"}},
+      {"a directory", "${file:/}", {"${file:/} can't be read: it is a directory"}},
+      {"a relative path", "${file:x}", {"${file:x}: the path must be absolute, begin it with /"}},
+      {"a large file",
+       "${file:" + large.path() + "}",
+       {"${file:" + large.path() + "} can't be read: it is larger than 64 KiB"}},
+  };
+  for (const auto& c : cases) {
+    DYNAMIC_SECTION(c.name) {
+      Lines want;
+      for (const auto& problem : c.want) {
+        want.push_back("f.yaml:10: pipelines[0].sink.schema: " + problem);
+      }
+      CHECK(mistakes(with("      schema: '" + c.raw + "'\n")) == want);
+    }
+  }
+}
+
+TEST_CASE("config: a wrong URL is told without quoting any of it") {
+  const std::string expected =
+      "is not a PostgreSQL URL; expected postgresql://user:password@host:port/database";
+  const std::string escapes =
+      expected + ", with % @ : / ? of a user or password written as %25 %40 %3A %2F %3F";
+  struct Case {
+    std::string name, url, want;
+  };
+  const Case cases[] = {
+      {"another scheme", "mysql://h/d", expected},
+      {"key=value pairs", "host=h password=hunter2", expected},
+      {"an @ in the password", "postgresql://me:hun@ter2@h/d", escapes},
+      {"a / in the password", "postgresql://me:hun/ter2@h/d", escapes},
+      {"a ? in the password", "postgresql://me:12?ter2@h/d", escapes},
+      {"a % in the password", "postgresql://me:hun%ter2@h/d", escapes},
+      {"a port that is none", "postgresql://me:hunter2@h:port/d", escapes},
+      {"a space", "postgresql://me:hun ter2@h/d", escapes},
+      {"a parameter without a value", "postgresql://me:hunter2@h/d?sslmode",
+       "has a parameter after ? that is not name=value"},
+  };
+  for (const auto& c : cases) {
+    DYNAMIC_SECTION(c.name) {
+      const std::string yaml =
+          "kafka: {brokers: a}\nconnections:\n  one: ${URL}\npipelines:\n"
+          "  - {name: a, topics: [t], sink: {type: postgres, connection: one}}\n"
+          "  - {name: b, topics: [t], sink: {type: postgres, connection: one}}\n"
+          "  - {name: c, topics: [t], sink: {type: postgres, url: '" +
+          c.url + "'}}\n";
+      CHECK(mistakes(yaml, variables({{"URL", c.url}})) ==
+            Lines{"f.yaml:3: connections.one: " + c.want,
+                  "f.yaml:7: pipelines[2].sink.url: " + c.want});
+    }
+  }
+  for (const std::string good :
+       {"postgresql://", "postgres://h", "postgresql://me@h:5432,[::1]:5433/d?a=b&c=%20",
+        "postgresql://me:a:b@%2Frun%2Fpostgresql/d", "postgresql:///d?host=/run"}) {
+    DYNAMIC_SECTION("accepted: " << good) {
+      CHECK(mistakes("kafka: {brokers: a}\npipelines:\n  - {name: c, topics: [t], sink: "
+                     "{type: postgres, url: '" +
+                     good + "'}}\n")
+                .empty());
+    }
+  }
+}
+
+TEST_CASE("config: what ${…} expanded to is in no message") {
+  const TemporaryFile file{"hunter2\n"};
+  const std::string secret = "hunter2";
+  std::string yaml = R"(kafka:
+  brokers: "${S}:x"
+  properties: {group.id: "${S}", isolation.level: "${S}"}
+connections: {target: "${S}"}
+pipelines:
+  - name: "${S}/"
+    topics: ["${S}/", "${F}/"]
+    topics_pattern: "${S}("
+    sink: {type: postgres, connection: target, schema: "${S}${L}", consistency: "${S}",
+           connections: "${S}", replay_guard: "${S}"}
+    batch: {max_events: "${S}", max_bytes: "${S}", max_wait: "${S}"}
+  - {name: b, topics: [t], sink: {type: "${S}"}}
+  - {name: c, topics: [t], sink: {type: postgres, connection: "${S}"}}
+  - {name: d, topics: [t], sink: {type: postgres, url: "${S}"}}
+  - {name: "${S}", topics: ["${S}", "${S}"], sink: {type: postgres, url: "x${S}"}}
+  - {name: "${S}", topics: [t], sink: {type: postgres, url: "postgresql://u:${S}@h@"}}
+log: {level: "${S}", format: "${S}"}
+)";
+  for (auto at = yaml.find("${F}"); at != yaml.npos; at = yaml.find("${F}")) {
+    yaml.replace(at, 4, "${file:" + file.path() + "}");
+  }
+  const auto messages = mistakes(yaml, variables({{"S", secret}, {"L", std::string(64, 'x')}}));
+  CHECK(messages.size() == 25);
+  for (const auto& message : messages) {
+    CAPTURE(message);
+    CHECK(message.find(secret) == message.npos);
+  }
+}
+
+TEST_CASE("nearest: few wrong letters are forgiven, other words are not") {
+  const std::vector<std::string> known{"users", "orders", "public.users", "user"};
+  using Names = std::vector<std::string>;
+  CHECK(nearest("usres", known) == Names{"users"});
+  CHECK(nearest("USERS", known, 2) == Names{"users", "user"});
+  CHECK(nearest("ordres", known) == Names{"orders"});
+  CHECK(nearest("invoices", known).empty());
+  CHECK(nearest("", known).empty());
+  CHECK(nearest("x", {}).empty());
+}
