@@ -11,6 +11,9 @@ connector_state() {
   if [[ -n $states ]]; then printf '%s\n' "${states//$'\n'/, task }"; else printf 'not registered\n'; fi
 }
 
+# failure URL NAME: the first lines of a failed task's stack trace.
+failure() { curl -fs -m 5 "$1/connectors/$2/status" | grep -o '"trace":"[^"]*' | cut -c 10-600; }
+
 # register_connector URL FILE: registers it, or updates it if it is there already, and waits until it runs. On
 # failure it says what Connect answered.
 register_connector() {
@@ -32,7 +35,7 @@ register_connector() {
   done
   until state=$(connector_state "$url" "$name") && [[ $state == 'RUNNING, task RUNNING' ]]; do
     if [[ $state == *FAILED* ]] || ((SECONDS >= deadline)); then
-      printf 'error: connector %s: %s\n' "$name" "$state" >&2
+      printf 'error: connector %s: %s %s\n' "$name" "$state" "$(failure "$url" "$name")" >&2
       return 1
     fi
     sleep 0.3

@@ -408,7 +408,7 @@ kill_service() {
 
 connector() {
   running connect || die "connect does not run"
-  register_connector "$connect_url" "$1" || fail_with_log connect "the connector of $1 does not run"
+  register_connector "$connect_url" "$1" || die "the connector does not run; Connect's log: $(log_of connect)"
 }
 
 status() {
@@ -475,8 +475,13 @@ main() {
     up | start-service | down | stop-service)
       check_services "$@"
       (($# > 0)) || set -- "${services[@]}"
-      lock
-      case $action in up | start-service) up "$@" ;; *) down "$@" ;; esac
+      if [[ $action == up || $action == start-service ]]; then
+        lock
+        up "$@"
+      elif [[ -d $STATE_DIR ]]; then
+        lock
+        down "$@"
+      fi
       ;;
     kill-service)
       (($# == 1)) || usage_error 'kill-service takes one service'
@@ -498,7 +503,7 @@ main() {
       case $action in
         status) status ;;
         env) print_env ;;
-        reset) lock && reset ;;
+        reset) if [[ -d $STATE_DIR ]]; then lock && reset; fi ;;
       esac
       ;;
     -h | --help | help) usage ;;

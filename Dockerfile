@@ -1,0 +1,23 @@
+# lockstepd in a small image: built with the distribution's packages, run with the libraries that it links.
+
+FROM debian:trixie-slim AS build
+WORKDIR /lockstep
+COPY tools/packages.sh tools/
+RUN tools/packages.sh build
+COPY . .
+RUN cmake --preset release && cmake --build --preset release
+# The packages of the linked libraries, asked from the system: nobody has to keep a list.
+RUN ldd build/bin/lockstepd | awk '$3 ~ /^\// { print $3 }' | xargs readlink -f | xargs dpkg-query -S \
+        | cut -d : -f 1 | sort -u >packages
+
+FROM debian:trixie-slim
+COPY --from=build /lockstep/packages /tmp/
+RUN apt-get update -qq \
+    && xargs apt-get install -y -qq --no-install-recommends ca-certificates </tmp/packages \
+    && rm -rf /var/lib/apt/lists/* /tmp/packages \
+    && useradd --system --no-create-home --shell /usr/sbin/nologin lockstep
+COPY --from=build /lockstep/build/bin/ /usr/local/bin/
+COPY config/lockstep.yaml /etc/lockstep/
+USER lockstep
+ENTRYPOINT ["lockstepd"]
+CMD ["--config", "/etc/lockstep/lockstep.yaml"]
