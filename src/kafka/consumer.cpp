@@ -90,6 +90,7 @@ Result<Conf, KafkaError> make_conf(const ConsumerConfig& config) {
       {"enable.auto.commit", "false"},
       {"enable.auto.offset.store", "false"},
       {"auto.offset.reset", "error"},  // a gap in the log is told, not jumped over
+      {"enable.partition.eof", "true"},
       {"isolation.level", "read_committed"},
       {"allow.auto.create.topics", "false"},
       {"topic.metadata.refresh.interval.ms", "5000"},  // a topic made later is seen within this
@@ -389,6 +390,10 @@ class Consumer::Impl {
     const std::string topic = message.rkt == nullptr ? "" : rd_kafka_topic_name(message.rkt);
     const std::string text = rd_kafka_message_errstr(&message);
     switch (message.err) {
+      case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+        note_alive();
+        listener_.on_end_reached({topic, message.partition}, {message.offset});
+        break;
       case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
       case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
         listener_.on_position_gone({topic, message.partition}, text);

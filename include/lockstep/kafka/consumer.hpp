@@ -60,6 +60,9 @@ class ConsumerListener {
   /// members of the group wait.
   virtual void on_revoked() = 0;
 
+  /// All that is in the partition before `end` has been read.
+  virtual void on_end_reached(const TopicPartition& partition, NextOffset end) = 0;
+
   /// The partition can't be read on from its position: retention has passed it, or the topic was
   /// made anew.
   virtual void on_position_gone(const TopicPartition& partition, const std::string& cause) = 0;

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lockstep/model/result.hpp"
+#include "lockstep/model/sink.hpp"
+
+namespace lockstep::postgres {
+
+struct SinkConfig {
+  std::string pipeline;   ///< names its rows of lockstep.progress
+  std::string url;        ///< libpq connection string or URI
+  std::string schema;     ///< of the target tables; empty: the source's own
+  std::string synced_at;  ///< column that takes the applying transaction's time; empty: none
+};
+
+/// The sink that keeps a target PostgreSQL equal to the source.
+///
+/// A batch is one transaction: lockstep.progress is moved by compare-and-set, then each table's
+/// truncate, deletes and upserts follow as array statements of many rows each. Schema lockstep and
+/// its table are made when missing. It connects when first used and again after a loss.
+/// Waits: connect 5 s, a lock 30 s, a statement 10 min, an answer from a dead peer 30 s.
+std::unique_ptr<Sink> make_sink(SinkConfig config);
+
+/// "host:port/dbname" of a connection string, for logs: never the password.
+std::string describe(const std::string& url);
+
+/// What a look at the target says of one table; for `lockstepd --check`.
+struct TableReport {
+  std::string target;   ///< schema.table
+  std::string problem;  ///< empty: it can be written to
+};
+
+/// Connects and looks at the target table of each "schema.table" of the source. Changes nothing.
+/// Errors: the target can't be reached.
+Result<std::vector<TableReport>, SinkError> check_target(
+    const SinkConfig& config, const std::vector<std::string>& source_tables);
+
+}  // namespace lockstep::postgres

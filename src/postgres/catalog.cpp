@@ -1,0 +1,78 @@
+#include "catalog.hpp"
+
+#include "session.hpp"
+
+namespace lockstep::postgres {
+
+namespace {
+
+// pg_type: a domain (typtype d) stands on typbasetype, which can be a domain again. pg_attribute:
+// attgenerated s is stored, attidentity a is ALWAYS. PostgreSQL documentation, System Catalogs.
+constexpr auto columns_query = R"(
+WITH RECURSIVE base(attnum, oid, typtype, typbasetype) AS (
+    SELECT a.attnum, t.oid, t.typtype, t.typbasetype
+      FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+     WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    SELECT base.attnum, t.oid, t.typtype, t.typbasetype
+      FROM base JOIN pg_catalog.pg_type t ON t.oid = base.typbasetype
+     WHERE base.typtype = 'd')
+SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typname,
+       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.typname),
+       t.typtype, t.typelem <> 0 AND t.typlen = -1, a.attgenerated <> '', a.attidentity = 'a'
+  FROM base
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::oid AND a.attnum = base.attnum
+  JOIN pg_catalog.pg_type t ON t.oid = base.oid
+  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+ WHERE base.typtype <> 'd'
+ ORDER BY a.attnum)";
+
+constexpr auto table_query = R"(
+SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p'))";
+
+constexpr auto primary_key_query = R"(
+SELECT a.attname
+  FROM pg_catalog.pg_index i
+  CROSS JOIN LATERAL pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k(attnum, position)
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+ WHERE i.indrelid = $1::oid AND i.indisprimary
+ ORDER BY k.position)";
+
+}  // namespace
+
+std::string quote_name(const std::string& name) {
+  std::string quoted = "\"";
+  for (const char c : name) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+std::string quoted_name(const TargetTable& table) {
+  return quote_name(table.schema) + "." + quote_name(table.name);
+}
+
+std::optional<TargetTable> read_table(Session& session, const std::string& schema,
+                                      const std::string& name) {
+  pqxx::work tx{session.connection()};
+  const auto found = query(tx, table_query, schema, name);
+  if (found.empty()) return std::nullopt;
+  const auto oid = found[0][0].as<std::string>();
+
+  TargetTable table{schema, name, {}, {}};
+  for (const auto& row : query(tx, columns_query, oid)) {
+    table.columns.push_back({row[0].as<std::string>(), row[1].as<std::string>(),
+                             row[2].as<std::string>(), row[3].as<std::string>(),
+                             row[4].as<std::string>().at(0), row[5].as<bool>(), row[6].as<bool>(),
+                             row[7].as<bool>()});
+  }
+  for (const auto& row : query(tx, primary_key_query, oid)) {
+    table.primary_key.push_back(row[0].as<std::string>());
+  }
+  tx.commit();
+  return table;
+}
+
+}  // namespace lockstep::postgres

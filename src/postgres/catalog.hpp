@@ -1,0 +1,46 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lockstep::postgres {
+
+class Session;
+
+/// A column of a target table, as the target's catalog says.
+struct TargetColumn {
+  std::string name;
+  std::string type;       ///< as people write it: "numeric(10,2)", "mood", "posint"
+  std::string base_type;  ///< pg_type.typname, behind any domains: "numeric", "mood", "int4"
+  std::string cast_type;  ///< the base type, schema-qualified and quoted, without length
+  char kind = 'b';        ///< pg_type.typtype of the base type: b, c, e, r, m
+  bool is_array = false;
+  bool generated = false;        ///< GENERATED ALWAYS AS (…) STORED: can't be written
+  bool identity_always = false;  ///< GENERATED ALWAYS AS IDENTITY: written with OVERRIDING
+};
+
+struct TargetTable {
+  std::string schema;
+  std::string name;
+  std::vector<TargetColumn> columns;     ///< in the table's order
+  std::vector<std::string> primary_key;  ///< column names; empty: none
+
+  const TargetColumn* find(const std::string& column) const {
+    for (const auto& c : columns) {
+      if (c.name == column) return &c;
+    }
+    return nullptr;
+  }
+};
+
+/// "\"a b\"" for a b; doubles quotes within.
+std::string quote_name(const std::string& name);
+/// "schema"."table"
+std::string quoted_name(const TargetTable& table);
+
+/// The table as it is now; nullopt if there is none of that name. Throws pqxx's exceptions.
+std::optional<TargetTable> read_table(Session& session, const std::string& schema,
+                                      const std::string& name);
+
+}  // namespace lockstep::postgres

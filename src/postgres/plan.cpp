@@ -1,0 +1,262 @@
+#include "plan.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string_view>
+
+#include "array.hpp"
+
+namespace lockstep::postgres {
+
+namespace {
+
+using Names = std::initializer_list<std::string_view>;
+
+bool is_one_of(std::string_view name, Names names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool holds_text(const TargetColumn& column) {
+  return is_one_of(column.base_type, {"text", "varchar", "bpchar", "name", "char", "citext"});
+}
+
+bool is_whole_number(const TargetColumn& column) {
+  return is_one_of(column.base_type, {"int2", "int4", "int8", "oid"});
+}
+
+/// Types whose values Debezium sends as their PostgreSQL text, in a string.
+bool sent_as_string(const TargetColumn& column) {
+  return column.kind == 'e' || column.kind == 'r' || holds_text(column) ||
+         is_one_of(column.base_type, {"uuid", "json", "jsonb", "xml", "inet", "cidr", "macaddr",
+                                      "macaddr8", "ltree", "tsvector", "numeric"});
+}
+
+/// Types that Debezium has no converter for and sends as the bytes of their PostgreSQL text.
+bool sent_as_bytes_of_text(const TargetColumn& column) {
+  return column.kind == 'm' || column.kind == 'c' ||
+         is_one_of(column.base_type, {"box", "line", "lseg", "path", "polygon", "circle", "pg_lsn",
+                                      "xid8", "jsonpath"});
+}
+
+struct Conversion {
+  std::uint32_t element_oid = BinaryArray::text_oid;
+  std::string cast;  ///< appended to the element's expression
+  bool refuses_bare_numbers = false;
+};
+
+Conversion as_text(const TargetColumn& column) {
+  // money reads text by the server's lc_monetary; numeric does not.
+  if (column.base_type == "money") return {BinaryArray::text_oid, "::pg_catalog.numeric::money"};
+  // Without its length: a cast to varchar(3) would cut, the assignment to the column refuses.
+  return {BinaryArray::text_oid, "::" + column.cast_type};
+}
+
+/// How values of the source column get into the target column; nullopt: they don't.
+std::optional<Conversion> conversion(const Column& source, const TargetColumn& target) {
+  if (target.is_array) return std::nullopt;
+  const auto if_target_is = [&](Names names) -> std::optional<Conversion> {
+    if (!holds_text(target) && !is_one_of(target.base_type, names)) return std::nullopt;
+    return as_text(target);
+  };
+  switch (source.type) {
+    case ValueType::boolean:
+      if (target.base_type == "bit") {  // Debezium sends bit(1) as a boolean
+        return Conversion{BinaryArray::text_oid, "::pg_catalog.bool::int4::bit(1)"};
+      }
+      return if_target_is({"bool"});
+    case ValueType::integer:
+      return if_target_is({"int2", "int4", "int8", "oid", "numeric"});
+    case ValueType::floating:
+      return if_target_is({"float4", "float8"});
+    case ValueType::numeric:
+      return if_target_is({"numeric", "money"});
+    case ValueType::text:
+      if (!sent_as_string(target)) return std::nullopt;
+      return as_text(target);
+    case ValueType::bytes:
+      if (target.base_type == "bytea") return Conversion{BinaryArray::bytea_oid, ""};
+      if (!sent_as_bytes_of_text(target)) return std::nullopt;
+      return as_text(target);
+    case ValueType::bits:
+      return if_target_is({"bit", "varbit"});
+    case ValueType::date:
+      return if_target_is({"date"});
+    case ValueType::time:
+      return if_target_is({"time"});
+    case ValueType::timetz:
+      return if_target_is({"timetz"});
+    case ValueType::timestamp:
+      return if_target_is({"timestamp"});
+    case ValueType::timestamptz:
+      return if_target_is({"timestamptz"});
+    case ValueType::interval:
+      return if_target_is({"interval"});
+    case ValueType::point:
+      return if_target_is({"point"});
+    case ValueType::untyped: {
+      if (target.base_type == "bool" || target.base_type == "money" || is_whole_number(target) ||
+          is_one_of(target.base_type, {"float4", "float8"}) || sent_as_string(target)) {
+        return as_text(target);
+      }
+      if (is_one_of(target.base_type,
+                    {"date", "time", "timetz", "timestamp", "timestamptz", "interval"})) {
+        auto strings_only = as_text(target);
+        strings_only.refuses_bare_numbers = true;
+        return strings_only;
+      }
+      return std::nullopt;
+    }
+    case ValueType::unsupported:  // the decoder lets nothing but NULL through
+      return as_text(target);
+  }
+  return std::nullopt;
+}
+
+std::string advice(const Column& source, const TargetColumn& target) {
+  if (source.type == ValueType::untyped) {
+    return ": a schemaless message does not say how its bytes are written; set "
+           "value.converter.schemas.enable=true";
+  }
+  if (source.type == ValueType::floating && target.base_type == "numeric") {
+    return ": digits may be lost already; set decimal.handling.mode=string on the connector";
+  }
+  if (source.type == ValueType::text && target.base_type == "bytea") {
+    return ": hex and base64 can't be told apart; set binary.handling.mode=bytes on the connector";
+  }
+  return "";
+}
+
+std::string join(const std::vector<std::string>& parts, std::string_view separator) {
+  std::string text;
+  for (const auto& part : parts) {
+    if (!text.empty()) text += separator;
+    text += part;
+  }
+  return text;
+}
+
+std::vector<std::string> quoted(const std::vector<std::string>& names) {
+  std::vector<std::string> result;
+  for (const auto& name : names) result.push_back(quote_name(name));
+  return result;
+}
+
+std::string names_of(const Layout& layout) {
+  std::vector<std::string> names;
+  for (const auto& column : layout.columns) names.push_back(column.name);
+  return join(names, ", ");
+}
+
+/// The parameters of a statement and the SQL that names them, column by column.
+struct Parameters {
+  std::vector<ParameterPlan> plans;
+  std::vector<std::string> columns;      ///< "id"
+  std::vector<std::string> expressions;  ///< u.c1::pg_catalog.int8
+
+  /// unnest($1::text[], $2::bytea[]) AS u(c1, c2)
+  std::string unnest() const {
+    std::vector<std::string> arrays;
+    std::vector<std::string> aliases;
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      const char* const type = plans[i].element_oid == BinaryArray::bytea_oid ? "bytea" : "text";
+      arrays.push_back("$" + std::to_string(i + 1) + "::pg_catalog." + type + "[]");
+      aliases.push_back("c" + std::to_string(i + 1));
+    }
+    return "unnest(" + join(arrays, ", ") + ") AS u(" + join(aliases, ", ") + ")";
+  }
+};
+
+Result<Parameters, PlanError> plan_parameters(const TargetTable& table, const Layout& layout) {
+  Parameters parameters;
+  for (std::size_t i = 0; i < layout.columns.size(); ++i) {
+    const Column& source = layout.columns[i];
+    const TargetColumn* const target = table.find(source.name);
+    if (target == nullptr) {
+      return PlanError{"target table " + table.schema + "." + table.name + " has no column " +
+                       quote_name(source.name) + " (" + source.described +
+                       " at the source): add it, then restart"};
+    }
+    if (target->generated) continue;
+    const auto how = conversion(source, *target);
+    if (!how) {
+      return PlanError{"column " + quote_name(source.name) + ": " + source.described +
+                       " can't be written to the target's " + target->type +
+                       advice(source, *target)};
+    }
+    parameters.plans.push_back({i, how->element_oid, how->refuses_bare_numbers, source.name});
+    parameters.columns.push_back(quote_name(source.name));
+    parameters.expressions.push_back("u.c" + std::to_string(parameters.plans.size()) + how->cast);
+  }
+  return parameters;
+}
+
+/// Rows are found by the target's primary key and folded by the record's key: they must agree.
+std::optional<PlanError> check_key(const TargetTable& table, const Layout& key) {
+  const std::string name = table.schema + "." + table.name;
+  if (table.primary_key.empty()) {
+    return PlanError{"target table " + name + " has no primary key: add one on (" + names_of(key) +
+                     "), then restart"};
+  }
+  std::vector<std::string> wanted;
+  for (const auto& column : key.columns) wanted.push_back(column.name);
+  std::vector<std::string> have = table.primary_key;
+  std::sort(wanted.begin(), wanted.end());
+  std::sort(have.begin(), have.end());
+  if (wanted == have) return std::nullopt;
+  return PlanError{"target table " + name + " has primary key (" + join(table.primary_key, ", ") +
+                   ") but the records' key is (" + names_of(key) + "): they must be the same"};
+}
+
+}  // namespace
+
+Result<StatementPlan, PlanError> plan_upsert(const TargetTable& table, const Layout& row,
+                                             const Layout& key, const std::string& synced_at) {
+  if (auto mismatch = check_key(table, key)) return *mismatch;
+  auto parameters = plan_parameters(table, row);
+  if (!parameters) return parameters.error();
+
+  if (!synced_at.empty()) {
+    if (table.find(synced_at) == nullptr) {
+      return PlanError{"target table " + table.schema + "." + table.name + " has no column " +
+                       quote_name(synced_at) +
+                       ": add it (timestamptz), or set synced_at: \"\" in the pipeline's sink"};
+    }
+    parameters->columns.push_back(quote_name(synced_at));
+    parameters->expressions.emplace_back("now()");
+  }
+
+  bool overriding = false;
+  std::vector<std::string> updates;
+  for (const auto& column : table.columns) {
+    const std::string name = quote_name(column.name);
+    const auto& columns = parameters->columns;
+    if (std::find(columns.begin(), columns.end(), name) == columns.end()) continue;
+    overriding = overriding || column.identity_always;
+    const auto& pk = table.primary_key;
+    if (std::find(pk.begin(), pk.end(), column.name) != pk.end()) continue;
+    updates.push_back(name + " = excluded." + name);
+  }
+  std::string sql = "INSERT INTO " + quoted_name(table) + " (" + join(parameters->columns, ", ") +
+                    ")" + (overriding ? " OVERRIDING SYSTEM VALUE" : "") + " SELECT " +
+                    join(parameters->expressions, ", ") + " FROM " + parameters->unnest() +
+                    " ON CONFLICT (" + join(quoted(table.primary_key), ", ") + ") DO ";
+  sql += updates.empty() ? "NOTHING" : "UPDATE SET " + join(updates, ", ");
+  return StatementPlan{std::move(sql), std::move(parameters->plans)};
+}
+
+Result<StatementPlan, PlanError> plan_remove(const TargetTable& table, const Layout& key) {
+  if (auto mismatch = check_key(table, key)) return *mismatch;
+  auto parameters = plan_parameters(table, key);
+  if (!parameters) return parameters.error();
+
+  std::vector<std::string> conditions;
+  for (std::size_t i = 0; i < parameters->columns.size(); ++i) {
+    conditions.push_back("t." + parameters->columns[i] + " = " + parameters->expressions[i]);
+  }
+  return StatementPlan{"DELETE FROM " + quoted_name(table) + " AS t USING " +
+                           parameters->unnest() + " WHERE " + join(conditions, " AND "),
+                       std::move(parameters->plans)};
+}
+
+}  // namespace lockstep::postgres

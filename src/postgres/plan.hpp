@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "catalog.hpp"
+#include "lockstep/model/change.hpp"
+#include "lockstep/model/result.hpp"
+
+namespace lockstep::postgres {
+
+/// How the cells of one source column become one array parameter.
+struct ParameterPlan {
+  std::size_t cell = 0;           ///< index into the row or key
+  std::uint32_t element_oid = 0;  ///< text or bytea: see BinaryArray
+  /// A schemaless number can't go here: nothing says what it counts (days? microseconds?).
+  bool refuses_bare_numbers = false;
+  std::string column;  ///< for messages
+};
+
+/// One statement for any number of rows: an array parameter per column.
+struct StatementPlan {
+  std::string sql;
+  std::vector<ParameterPlan> parameters;  ///< $1, $2, …
+};
+
+/// Why rows of this form can't be written to this table; for the operator.
+struct PlanError {
+  std::string message;
+};
+
+/// INSERT … SELECT FROM unnest(…) ON CONFLICT (primary key) DO UPDATE: rows become what the cells
+/// say, whether they were there or not. Target columns that the source does not have keep their
+/// value or take their default; generated ones are left to the target.
+/// `synced_at`: column set to now(), the transaction's time; empty: none.
+Result<StatementPlan, PlanError> plan_upsert(const TargetTable& table, const Layout& row,
+                                             const Layout& key, const std::string& synced_at);
+
+/// DELETE … USING unnest(…): by primary key; a key that is not there is no error.
+Result<StatementPlan, PlanError> plan_remove(const TargetTable& table, const Layout& key);
+
+}  // namespace lockstep::postgres
