@@ -1,0 +1,642 @@
+#include "lockstep/debezium/decoder.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "convert.hpp"
+#include "json.hpp"
+#include "schema.hpp"
+
+namespace lockstep::debezium {
+namespace {
+
+constexpr std::size_t most_relations = 10'000;
+constexpr std::size_t most_shapes_per_topic = 8;
+
+const Problem malformed{"malformed JSON"};
+
+/// How a topic's keys or values are wrapped: what stands before and behind the payload, byte for
+/// byte. A record is of the shape if it has both and all between them is one JSON object; then the
+/// schema in them is the one that was read when the shape was first seen.
+struct Shape {
+  std::string prefix;
+  std::string suffix;
+  bool has_schema = false;  ///< false: the payload is schemaless JSON
+  std::string schema_name;
+  /// Of the key, or of the envelope's `after`; nullopt: the value's schema is no envelope.
+  std::optional<RowSchema> row;
+
+  std::optional<std::string_view> payload_of(std::string_view record) const {
+    if (record.size() < prefix.size() + suffix.size()) return std::nullopt;
+    const auto end = record.size() - suffix.size();
+    if (std::memcmp(record.data(), prefix.data(), prefix.size()) != 0 ||
+        std::memcmp(record.data() + end, suffix.data(), suffix.size()) != 0) {
+      return std::nullopt;
+    }
+    return record.substr(prefix.size(), end - prefix.size());
+  }
+};
+
+/// The shapes of one topic's keys or values, newest first.
+struct Shapes {
+  std::vector<std::unique_ptr<const Shape>> known;
+  const Layout* untyped = nullptr;  ///< of the last row or key without a schema
+};
+
+struct Topic {
+  Shapes keys;
+  Shapes values;
+  const Relation* relation = nullptr;  ///< of the last change
+  bool has_several_relations = false;
+};
+
+/// The cells of a row or key.
+struct Cells {
+  const Layout* layout = nullptr;
+  std::span<const Cell> cells;
+};
+
+/// What a record's value holds, as far as a Change needs it.
+struct Envelope {
+  std::optional<char> op;
+  std::optional<Cells> after;
+  const Relation* relation = nullptr;
+  std::int64_t source_ts_us = 0;
+  std::string_view source_position;
+  bool is_heartbeat = false;
+  bool is_transaction = false;
+};
+
+struct TransparentHash : std::hash<std::string_view> {
+  using is_transparent = void;
+};
+
+/// Remembers which members of an object were there; a second time is an error.
+class Once {
+ public:
+  bool operator()(unsigned member) noexcept {
+    const unsigned bit = 1U << member;
+    const bool first = (seen_ & bit) == 0;
+    seen_ |= bit;
+    return first;
+  }
+
+ private:
+  unsigned seen_ = 0;
+};
+
+std::optional<std::int64_t> int64_of(std::string_view token) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), value);
+  if (error != std::errc{} || end != token.data() + token.size()) return std::nullopt;
+  return value;
+}
+
+Problem in_column(const Column& column, const Problem& problem) {
+  return {"column \"" + column.name + "\" (" + column.described + "): " + problem.text};
+}
+
+/// Kafka Connect's wrapper: exactly these two, the schema an object or null.
+bool is_wrapper(simdjson::dom::object root) {
+  if (root.size() != 2) return false;
+  simdjson::dom::element schema;
+  simdjson::dom::element payload;
+  if (root["schema"].get(schema) || root["payload"].get(payload)) return false;
+  simdjson::dom::object object;
+  std::string_view type;
+  return schema.is_null() ||
+         (schema.get(object) == simdjson::SUCCESS && object["type"].get(type) == simdjson::SUCCESS);
+}
+
+/// The schema of the envelope's `after`; nullopt: the schema is no envelope's.
+std::optional<simdjson::dom::object> after_of(simdjson::dom::object envelope) {
+  simdjson::dom::array fields;
+  if (envelope["fields"].get(fields) != simdjson::SUCCESS) return std::nullopt;
+  for (const simdjson::dom::element element : fields) {
+    simdjson::dom::object field;
+    std::string_view name;
+    if (element.get(field) == simdjson::SUCCESS && field["field"].get(name) == simdjson::SUCCESS &&
+        name == "after") {
+      return field;
+    }
+  }
+  return std::nullopt;
+}
+
+/// Whether schemaless JSON may be a wrapper instead: is_wrapper() must decide.
+bool may_be_wrapper(std::string_view json) {
+  return json.starts_with(R"({"schema")") || json.starts_with(R"({"payload")") ||
+         !json.starts_with(R"({")");
+}
+
+}  // namespace
+
+std::string_view name(SkipRule rule) {
+  switch (rule) {
+    case SkipRule::heartbeat:
+      return "heartbeat";
+    case SkipRule::transaction_metadata:
+      return "transaction_metadata";
+    case SkipRule::logical_message:
+      return "logical_message";
+    case SkipRule::empty:
+      return "empty";
+  }
+  return "unknown";
+}
+
+class Decoder::Impl {
+ public:
+  Decoded decode(const RawRecord& record, Arena& arena);
+
+ private:
+  Topic& topic_of(std::string_view name);
+  Result<const Relation*, Problem> relation_of(const Topic& topic, std::string_view schema,
+                                               std::string_view table);
+
+  /// Opens the record's payload in json_.
+  Result<const Shape*, Problem> open(Shapes& shapes, std::string_view record, bool is_key);
+  Result<Shape, Problem> learn(std::string_view record, bool is_key);
+
+  Result<Envelope, Problem> read_envelope(Topic& topic, std::string_view value, Arena& arena);
+  std::optional<Problem> read_source(const Topic& topic, JsonValue& value, Envelope& envelope,
+                                     Arena& arena);
+  std::optional<Problem> read_key(Topic& topic, std::string_view key, Change& change, Arena& arena);
+  Result<Cells, Problem> read_cells(simdjson::ondemand::object& object, const Shape& shape,
+                                    Shapes& shapes, Arena& arena);
+  Result<Cells, Problem> read_typed(simdjson::ondemand::object& object, const RowSchema& schema,
+                                    Arena& arena);
+  Result<Cells, Problem> read_untyped_cells(simdjson::ondemand::object& object, Shapes& shapes,
+                                            Arena& arena);
+
+  Decoded change_of(Topic& topic, const Envelope& envelope, const RawRecord& record, Arena& arena);
+  Decoded tombstone(Topic& topic, const RawRecord& record, Arena& arena);
+
+  Layouts layouts_;
+  std::map<Relation, std::unique_ptr<const Relation>> relations_;
+  std::unordered_map<std::string, Topic, TransparentHash, std::equal_to<>> topics_;
+  std::string_view last_topic_name_;  // the key of last_topic_ in topics_
+  Topic* last_topic_ = nullptr;
+
+  JsonReader json_;
+  simdjson::dom::parser schema_parser_;
+
+  // Of the row or key being read; members only to keep their memory.
+  std::vector<char> seen_;
+  std::vector<Cell> cells_;
+  std::vector<std::string_view> names_;
+};
+
+Topic& Decoder::Impl::topic_of(std::string_view name) {
+  if (last_topic_ != nullptr && name == last_topic_name_) return *last_topic_;
+  auto found = topics_.find(name);
+  if (found == topics_.end()) found = topics_.emplace(std::string{name}, Topic{}).first;
+  last_topic_name_ = found->first;
+  last_topic_ = &found->second;
+  return *last_topic_;
+}
+
+Result<const Relation*, Problem> Decoder::Impl::relation_of(const Topic& topic,
+                                                            std::string_view schema,
+                                                            std::string_view table) {
+  if (topic.relation != nullptr && topic.relation->table == table &&
+      topic.relation->schema == schema) {
+    return topic.relation;
+  }
+  const Relation relation{.schema = std::string{schema}, .table = std::string{table}};
+  auto found = relations_.find(relation);
+  if (found == relations_.end()) {
+    if (relations_.size() >= most_relations) return Problem{"more than 10000 source tables so far"};
+    found = relations_.emplace(relation, std::make_unique<const Relation>(relation)).first;
+  }
+  return found->second.get();
+}
+
+// A shape is matched without looking at what stands between prefix and suffix. That is exact: if it
+// is one JSON object (json_ checks it), then the record is the wrapper of it. If it is not, the
+// record is no JSON, or a wrapper of something else, or has more members than a wrapper has: bad
+// in any case.
+Result<const Shape*, Problem> Decoder::Impl::open(Shapes& shapes, std::string_view record,
+                                                  bool is_key) {
+  auto& known = shapes.known;
+  const bool schemaless_is_sure = !may_be_wrapper(record);
+  for (auto shape = known.begin(); shape != known.end(); ++shape) {
+    const bool takes_all = (*shape)->prefix.empty();
+    if (takes_all && !schemaless_is_sure) continue;
+    const auto payload = (*shape)->payload_of(record);
+    if (!payload) continue;
+    std::rotate(known.begin(), shape, shape + 1);
+    if (!json_.open(*payload)) return malformed;
+    return known.front().get();
+  }
+
+  auto shape = learn(record, is_key);
+  if (!shape) return shape.error();
+  if (known.size() >= most_shapes_per_topic) known.pop_back();
+  known.insert(known.begin(), std::make_unique<const Shape>(*std::move(shape)));
+  if (!json_.open(*known.front()->payload_of(record))) return malformed;
+  return known.front().get();
+}
+
+Result<Shape, Problem> Decoder::Impl::learn(std::string_view record, bool is_key) {
+  simdjson::dom::element element;
+  if (const auto error = schema_parser_.parse(record.data(), record.size()).get(element)) {
+    return Problem{std::string{"no JSON: "} + simdjson::error_message(error)};
+  }
+  simdjson::dom::object root;
+  if (element.get(root) != simdjson::SUCCESS) return Problem{"no JSON object"};
+  Shape shape;
+  if (!is_wrapper(root)) return shape;
+
+  const auto members = top_level_members(record);
+  const auto payload = std::find_if(members.begin(), members.end(), [](const MemberSpan& member) {
+    return member.key == "payload" && member.value.starts_with('{');
+  });
+  if (payload == members.end()) return Problem{"its payload is no JSON object"};
+  const auto begin = static_cast<std::size_t>(payload->value.data() - record.data());
+  shape.prefix = record.substr(0, begin);
+  shape.suffix = record.substr(begin + payload->value.size());
+
+  simdjson::dom::object schema;
+  if (root["schema"].get(schema) != simdjson::SUCCESS) return shape;  // it is null
+  shape.has_schema = true;
+  std::string_view name;
+  if (schema["name"].get(name) == simdjson::SUCCESS) shape.schema_name = name;
+  const auto row = is_key ? std::optional{schema} : after_of(schema);
+  if (row) {
+    auto read = row_schema(*row, layouts_);
+    if (!read) return read.error();
+    shape.row = *std::move(read);
+  }
+  return shape;
+}
+
+Result<Envelope, Problem> Decoder::Impl::read_envelope(Topic& topic, std::string_view value,
+                                                       Arena& arena) {
+  const auto shape = open(topic.values, value, false);
+  if (!shape) return shape.error();
+
+  Envelope envelope;
+  Once once;
+  std::optional<Problem> problem;
+  unsigned others = 0;               // members that no envelope has
+  unsigned heartbeat_members = 0;    // that a heartbeat has
+  unsigned transaction_members = 0;  // that BEGIN and END have
+  const bool well_formed = json_.each_member(json_.root(), [&](JsonKey& key, JsonValue& member) {
+    if (key.is("before\"") || key.is("transaction\"")) return true;
+    if (key.is("after\"")) {
+      if (!once(0)) return false;
+      if (member.is_null()) return true;
+      simdjson::ondemand::object row;
+      if (member.object().get(row) != simdjson::SUCCESS) return false;
+      auto cells = read_cells(row, **shape, topic.values, arena);
+      if (!cells) {
+        problem = cells.error();
+        return false;
+      }
+      envelope.after = *cells;
+      return true;
+    }
+    if (key.is("source\"")) {
+      if (!once(1)) return false;
+      problem = read_source(topic, member, envelope, arena);
+      return !problem;
+    }
+    if (key.is("op\"")) {
+      if (!once(2)) return false;
+      const auto op = member.text();
+      if (!op || op->size() != 1) return false;
+      envelope.op = op->front();
+      return true;
+    }
+    if (key.is("ts_ms\"") || key.is("ts_us\"") || key.is("ts_ns\"")) {
+      ++heartbeat_members;
+    } else if (key.is("status\"") || key.is("id\"") || key.is("event_count\"") ||
+               key.is("data_collections\"")) {
+      ++transaction_members;
+    } else {
+      ++others;
+    }
+    return true;
+  });
+  if (problem) return *std::move(problem);
+  if (!well_formed || !json_.is_at_end()) return malformed;
+
+  if (!envelope.op) {
+    if ((*shape)->has_schema) {
+      envelope.is_heartbeat = (*shape)->schema_name == "io.debezium.connector.common.Heartbeat";
+      envelope.is_transaction =
+          (*shape)->schema_name == "io.debezium.connector.common.TransactionMetadataValue";
+    } else {
+      envelope.is_heartbeat = heartbeat_members > 0 && transaction_members == 0 && others == 0;
+      envelope.is_transaction = transaction_members == 4 && others == 0;
+    }
+  }
+  return envelope;
+}
+
+std::optional<Problem> Decoder::Impl::read_source(const Topic& topic, JsonValue& value,
+                                                  Envelope& envelope, Arena& arena) {
+  std::optional<std::string_view> schema;
+  std::optional<std::string_view> database;
+  std::optional<std::string_view> table;
+  std::optional<std::string_view> sequence;
+  std::optional<std::int64_t> ts_us;
+  std::optional<std::int64_t> ts_ms;
+  Once once;
+  const auto take_text = [&](unsigned member_number, std::optional<std::string_view>& out,
+                             JsonValue& member) {
+    if (!once(member_number)) return false;
+    if (member.is_null()) return true;
+    out = member.text();
+    return out.has_value();
+  };
+  const auto take_number = [&](unsigned member_number, std::optional<std::int64_t>& out,
+                               JsonValue& member) {
+    if (!once(member_number)) return false;
+    if (member.is_null()) return true;
+    out = int64_of(member.token());
+    return out.has_value();
+  };
+
+  simdjson::ondemand::object object;
+  const bool well_formed = value.object().get(object) == simdjson::SUCCESS &&
+                           json_.each_member(object, [&](JsonKey& key, JsonValue& member) {
+                             if (key.is("schema\"")) return take_text(0, schema, member);
+                             if (key.is("table\"")) return take_text(1, table, member);
+                             if (key.is("db\"")) return take_text(2, database, member);
+                             if (key.is("sequence\"")) return take_text(3, sequence, member);
+                             if (key.is("ts_us\"")) return take_number(4, ts_us, member);
+                             if (key.is("ts_ms\"")) return take_number(5, ts_ms, member);
+                             return true;
+                           });
+  if (!well_formed) return Problem{"malformed \"source\""};
+
+  constexpr std::int64_t us_per_ms = 1000;
+  if (!ts_us && ts_ms) {
+    if (*ts_ms > std::numeric_limits<std::int64_t>::max() / us_per_ms ||
+        *ts_ms < std::numeric_limits<std::int64_t>::min() / us_per_ms) {
+      return Problem{"source.ts_ms is out of range"};
+    }
+    ts_us = *ts_ms * us_per_ms;
+  }
+  envelope.source_ts_us = ts_us.value_or(0);
+  if (sequence) envelope.source_position = arena.copy(*sequence);
+
+  if (!schema) schema = database;  // MySQL's way
+  if (!schema || !table || table->empty()) return std::nullopt;
+  const auto relation = relation_of(topic, *schema, *table);
+  if (!relation) return relation.error();
+  envelope.relation = *relation;
+  return std::nullopt;
+}
+
+std::optional<Problem> Decoder::Impl::read_key(Topic& topic, std::string_view key, Change& change,
+                                               Arena& arena) {
+  const auto read = [&]() -> Result<Cells, Problem> {
+    const auto shape = open(topic.keys, key, true);
+    if (!shape) return shape.error();
+    auto cells = read_cells(json_.root(), **shape, topic.keys, arena);
+    if (cells && !json_.is_at_end()) return malformed;
+    return cells;
+  }();
+  if (!read) return Problem{"key: " + read.error().text};
+  if (read->cells.empty()) return Problem{"key: it has no columns"};
+  change.key_layout = read->layout;
+  change.key = read->cells;
+
+  // Each cell as its kind, size and bytes: no two different keys are the same bytes.
+  std::size_t size = 0;
+  for (const Cell& cell : change.key) size += 1 + sizeof(std::uint32_t) + cell.view().size();
+  char* const bytes = arena.allocate(size);
+  char* next = bytes;
+  for (const Cell& cell : change.key) {
+    const auto text = cell.view();
+    const auto text_size = static_cast<std::uint32_t>(text.size());
+    *next++ = static_cast<char>(cell.kind());
+    std::memcpy(next, &text_size, sizeof text_size);
+    next += sizeof text_size;
+    if (!text.empty()) std::memcpy(next, text.data(), text.size());
+    next += text.size();
+  }
+  change.key_bytes = {bytes, size};
+  return std::nullopt;
+}
+
+Result<Cells, Problem> Decoder::Impl::read_cells(simdjson::ondemand::object& object,
+                                                 const Shape& shape, Shapes& shapes, Arena& arena) {
+  if (!shape.has_schema) return read_untyped_cells(object, shapes, arena);
+  if (!shape.row) return Problem{"its schema does not describe \"after\""};
+  return read_typed(object, *shape.row, arena);
+}
+
+Result<Cells, Problem> Decoder::Impl::read_typed(simdjson::ondemand::object& object,
+                                                 const RowSchema& schema, Arena& arena) {
+  const auto& columns = schema.layout->columns;
+  const std::size_t count = columns.size();
+  auto* const cells = reinterpret_cast<Cell*>(arena.allocate(count * sizeof(Cell)));
+  std::uninitialized_value_construct_n(cells, count);
+  seen_.assign(count, 0);
+  std::size_t next = 0;
+  std::size_t seen = 0;
+  std::optional<Problem> problem;
+
+  const bool well_formed = json_.each_member(object, [&](JsonKey& key, JsonValue& value) {
+    std::size_t at = next;
+    if (at >= count || !key.is(schema.columns[at].key)) {  // not in the schema's order
+      const auto name = key.text();
+      if (!name) return false;
+      at = 0;
+      while (at < count && columns[at].name != *name) ++at;
+      if (at == count) {
+        problem = Problem{"column \"" + std::string{*name} + "\" is not in its schema"};
+        return false;
+      }
+    }
+    if (seen_[at] != 0) {
+      problem = Problem{"column \"" + columns[at].name + "\" comes twice"};
+      return false;
+    }
+    seen_[at] = 1;
+    ++seen;
+    next = at + 1;
+    if (value.is_null()) return true;
+    const auto cell = schema.columns[at].reader->read(schema.columns[at], json_, value, arena);
+    if (!cell) {
+      problem = in_column(columns[at], cell.error());
+      return false;
+    }
+    cells[at] = *cell;
+    return true;
+  });
+  if (problem) return *std::move(problem);
+  if (!well_formed) return malformed;
+  if (seen < count) {
+    const auto missing = std::find(seen_.begin(), seen_.end(), 0) - seen_.begin();
+    return Problem{"column \"" + columns[static_cast<std::size_t>(missing)].name + "\" is missing"};
+  }
+  return Cells{.layout = schema.layout, .cells = {cells, count}};
+}
+
+Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::object& object,
+                                                         Shapes& shapes, Arena& arena) {
+  cells_.clear();
+  names_.clear();
+  std::optional<Problem> problem;
+  const bool well_formed = json_.each_member(object, [&](JsonKey& key, JsonValue& value) {
+    const auto name = key.text();
+    if (!name) return false;
+    const auto cell = read_untyped(value, arena);
+    if (!cell) {
+      problem = Problem{"column \"" + std::string{*name} + "\": " + cell.error().text};
+      return false;
+    }
+    names_.push_back(*name);
+    cells_.push_back(*cell);
+    return true;
+  });
+  if (problem) return *std::move(problem);
+  if (!well_formed) return malformed;
+
+  const auto is_same = [](const Column& column, std::string_view name) {
+    return column.name == name;
+  };
+  if (shapes.untyped == nullptr ||
+      !std::equal(shapes.untyped->columns.begin(), shapes.untyped->columns.end(), names_.begin(),
+                  names_.end(), is_same)) {
+    std::vector<Column> columns;
+    for (const auto name : names_) {
+      columns.push_back({.name = std::string{name},
+                         .type = ValueType::untyped,
+                         .described = "JSON without schema",
+                         .source_type = {}});
+    }
+    auto sorted = names_;
+    std::sort(sorted.begin(), sorted.end());
+    if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+        twice != sorted.end()) {
+      return Problem{"column \"" + std::string{*twice} + "\" comes twice"};
+    }
+    const Layout* const layout = layouts_.intern(std::move(columns));
+    if (layout == nullptr) return too_many_layouts;
+    shapes.untyped = layout;
+  }
+  return Cells{.layout = shapes.untyped, .cells = arena.copy(std::span<const Cell>{cells_})};
+}
+
+Decoded Decoder::Impl::decode(const RawRecord& record, Arena& arena) {
+  if (!record.value && !record.key) return Skipped{SkipRule::empty};
+  Topic& topic = topic_of(record.topic);
+  if (!record.value) return tombstone(topic, record, arena);
+
+  const auto envelope = read_envelope(topic, *record.value, arena);
+  if (!envelope) return BadRecord{"value: " + envelope.error().text};
+  return change_of(topic, *envelope, record, arena);
+}
+
+Decoded Decoder::Impl::change_of(Topic& topic, const Envelope& envelope, const RawRecord& record,
+                                 Arena& arena) {
+  if (!envelope.op) {
+    if (envelope.is_transaction) return Skipped{SkipRule::transaction_metadata};
+    if (envelope.is_heartbeat) return Skipped{SkipRule::heartbeat};
+    return BadRecord{
+        "value: no Debezium envelope (it has no \"op\"): if the connector flattens its events, "
+        "take "
+        "the ExtractNewRecordState transform out"};
+  }
+  Change change;
+  change.relation = envelope.relation;
+  change.source_ts_us = envelope.source_ts_us;
+  change.source_position = envelope.source_position;
+  switch (*envelope.op) {
+    case 'c':
+      change.op = Op::create;
+      break;
+    case 'u':
+      change.op = Op::update;
+      break;
+    case 'r':
+      change.op = Op::read;
+      break;
+    case 'd':
+      change.op = Op::remove;
+      break;
+    case 't':
+      change.op = Op::truncate;
+      break;
+    case 'm':
+      return Skipped{SkipRule::logical_message};
+    default:
+      return BadRecord{std::string{"value: unknown op \""} + *envelope.op + "\""};
+  }
+  if (change.relation == nullptr) return BadRecord{"value: \"source\" names no table"};
+  if (is_upsert(change.op) != envelope.after.has_value()) {
+    return BadRecord{std::string{"value: op \""} + *envelope.op +
+                     (envelope.after ? "\" has an \"after\"" : "\" has no \"after\"")};
+  }
+  if (envelope.after) {
+    change.row_layout = envelope.after->layout;
+    change.row = envelope.after->cells;
+  }
+  if (change.op != Op::truncate) {
+    if (!record.key) {
+      return BadRecord{
+          "no key: table without primary key; keyless tables are not supported yet: add a primary "
+          "key or message.key.columns"};
+    }
+    if (auto problem = read_key(topic, *record.key, change, arena)) {
+      return BadRecord{std::move(problem->text)};
+    }
+  }
+  if (topic.relation != nullptr && topic.relation != change.relation) {
+    topic.has_several_relations = true;
+  }
+  topic.relation = change.relation;
+  return change;
+}
+
+/// Follows a delete and names only the key. After log compaction the delete itself may be gone.
+Decoded Decoder::Impl::tombstone(Topic& topic, const RawRecord& record, Arena& arena) {
+  if (topic.has_several_relations) {
+    return BadRecord{
+        "tombstone in a topic of several tables: it does not say which one it means; set "
+        "tombstones.on.delete=false on the connector"};
+  }
+  Change change;
+  change.op = Op::remove;
+  change.relation = topic.relation;
+  if (change.relation == nullptr) {
+    const auto table_dot = record.topic.rfind('.');
+    const auto schema_end = table_dot == std::string_view::npos ? 0 : table_dot;
+    const auto schema_dot = record.topic.substr(0, schema_end).rfind('.');
+    const auto schema_begin = schema_dot == std::string_view::npos ? 0 : schema_dot + 1;
+    const auto schema = record.topic.substr(schema_begin, schema_end - schema_begin);
+    const auto table = record.topic.substr(schema_end == 0 ? record.topic.size() : table_dot + 1);
+    if (schema.empty() || table.empty()) {
+      return BadRecord{"tombstone: the topic's name does not end in schema and table"};
+    }
+    const auto relation = relation_of(topic, schema, table);
+    if (!relation) return BadRecord{relation.error().text};
+    change.relation = *relation;
+  }
+  if (auto problem = read_key(topic, *record.key, change, arena)) {
+    return BadRecord{std::move(problem->text)};
+  }
+  return change;
+}
+
+Decoder::Decoder() : impl_{std::make_unique<Impl>()} {}
+Decoder::~Decoder() = default;
+
+Decoded Decoder::decode(const RawRecord& record, Arena& arena) {
+  return impl_->decode(record, arena);
+}
+
+}  // namespace lockstep::debezium
