@@ -398,7 +398,9 @@ kill_service() {
   local pid children=() child
   pid=$(pid_of "$1") || die "$1 does not run"
   # PostgreSQL's backends notice their parent's death soon, not at once; a new server must not meet them.
-  for child in $(<"/proc/$pid/task/$pid/children"); do children+=("$(identity "$child")") || true; done
+  for child in $(<"/proc/$pid/task/$pid/children"); do
+    if child=$(identity "$child"); then children+=("$child"); fi
+  done
   signal_process "$1" KILL
   await_stop "$1" 10
   for child in "${children[@]}"; do

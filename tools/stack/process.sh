@@ -15,6 +15,7 @@ die() {
 # identity PID: prints what the pid file holds; fails if no such process lives (a zombie does not live).
 identity() {
   local stat fields boot
+  [[ $1 =~ ^[0-9]+$ ]] || return 1 # /proc//stat exists too
   { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
   read -ra fields <<<"${stat##*) }" # after "pid (name) ": state is field 0, the start time field 19
   [[ ${fields[0]} != Z ]] || return 1
