@@ -1,0 +1,208 @@
+#include "plan.hpp"
+
+#include "array.hpp"
+#include "catch.hpp"
+
+using namespace lockstep;
+using namespace lockstep::postgres;
+
+namespace {
+
+TargetColumn column(const std::string& name, const std::string& base_type, char kind = 'b') {
+  return {name, base_type, base_type, "pg_catalog." + base_type, kind, false, false, false};
+}
+
+Column source(const std::string& name, ValueType type, const std::string& described = "described") {
+  return {name, type, described, ""};
+}
+
+const Layout id_key{{source("id", ValueType::integer)}};
+
+TargetTable users() {
+  return {"public",
+          "users",
+          {column("id", "int8"), column("name", "text"), column("synced_at", "timestamptz")},
+          {"id"}};
+}
+
+/// A table with primary key id and one more column v.
+TargetTable table_with(const TargetColumn& v) {
+  return {"s", "t", {column("id", "int4"), v}, {"id"}};
+}
+
+std::string error_of(const Result<StatementPlan, PlanError>& plan) {
+  return plan ? "no error: " + plan->sql : plan.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("plan: an upsert is one statement for any number of rows") {
+  const Layout row{{source("id", ValueType::integer), source("name", ValueType::text)}};
+
+  SECTION("synced_at is the transaction's time") {
+    const auto plan = plan_upsert(users(), row, id_key, "synced_at");
+    REQUIRE(plan);
+    CHECK(plan->sql ==
+          "INSERT INTO \"public\".\"users\" (\"id\", \"name\", \"synced_at\") "
+          "SELECT u.c1::pg_catalog.int8, u.c2::pg_catalog.text, now() "
+          "FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS u(c1, c2) "
+          "ON CONFLICT (\"id\") DO UPDATE SET \"name\" = excluded.\"name\", "
+          "\"synced_at\" = excluded.\"synced_at\"");
+    REQUIRE(plan->parameters.size() == 2);
+    CHECK(plan->parameters[0].cell == 0);
+    CHECK(plan->parameters[1].cell == 1);
+  }
+  SECTION("without synced_at and other columns there is nothing to update") {
+    const auto plan = plan_upsert(users(), id_key, id_key, "");
+    REQUIRE(plan);
+    CHECK(plan->sql ==
+          "INSERT INTO \"public\".\"users\" (\"id\") SELECT u.c1::pg_catalog.int8 "
+          "FROM unnest($1::pg_catalog.text[]) AS u(c1) ON CONFLICT (\"id\") DO NOTHING");
+  }
+  SECTION("a generated column is left to the target, an identity is written") {
+    auto table = users();
+    table.columns[0].identity_always = true;
+    table.columns[1].generated = true;
+    const auto plan = plan_upsert(table, row, id_key, "");
+    REQUIRE(plan);
+    CHECK(plan->sql ==
+          "INSERT INTO \"public\".\"users\" (\"id\") OVERRIDING SYSTEM VALUE "
+          "SELECT u.c1::pg_catalog.int8 FROM unnest($1::pg_catalog.text[]) AS u(c1) "
+          "ON CONFLICT (\"id\") DO NOTHING");
+  }
+  SECTION("names are quoted, whatever is in them") {
+    const TargetTable table{"my schema", "a\"b", {column("I d", "int4")}, {"I d"}};
+    const Layout key{{source("I d", ValueType::integer)}};
+    const auto plan = plan_upsert(table, key, key, "");
+    REQUIRE(plan);
+    CHECK_THAT(plan->sql, ContainsSubstring("INSERT INTO \"my schema\".\"a\"\"b\" (\"I d\")"));
+  }
+}
+
+TEST_CASE("plan: a delete finds rows by all columns of the key") {
+  const TargetTable table{"s", "t", {column("a", "int4"), column("b", "text")}, {"a", "b"}};
+  const Layout key{{source("b", ValueType::text), source("a", ValueType::integer)}};
+  const auto plan = plan_remove(table, key);
+  REQUIRE(plan);
+  CHECK(plan->sql ==
+        "DELETE FROM \"s\".\"t\" AS t USING "
+        "unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS u(c1, c2) "
+        "WHERE t.\"b\" = u.c1::pg_catalog.text AND t.\"a\" = u.c2::pg_catalog.int4");
+}
+
+TEST_CASE("plan: how a value gets into the target's type") {
+  struct Case {
+    std::string_view name;
+    ValueType from;
+    TargetColumn to;
+    std::string expression;
+    std::uint32_t oid = BinaryArray::text_oid;
+  };
+  const Case cases[] = {
+      {"an integer", ValueType::integer, column("v", "int2"), "u.c2::pg_catalog.int2"},
+      {"a decimal", ValueType::numeric, column("v", "numeric"), "u.c2::pg_catalog.numeric"},
+      {"money goes through numeric, which knows no locale", ValueType::numeric,
+       column("v", "money"), "u.c2::pg_catalog.numeric::money"},
+      {"bytes stay bytes", ValueType::bytes, column("v", "bytea"), "u.c2", BinaryArray::bytea_oid},
+      {"a box comes as the bytes of its text", ValueType::bytes, column("v", "box"),
+       "u.c2::pg_catalog.box"},
+      {"so does a multirange", ValueType::bytes, column("v", "int4multirange", 'm'),
+       "u.c2::pg_catalog.int4multirange"},
+      {"bit(1) comes as a boolean", ValueType::boolean, column("v", "bit"),
+       "u.c2::pg_catalog.bool::int4::bit(1)"},
+      {"an enum comes as its label", ValueType::text, column("v", "mood", 'e'),
+       "u.c2::pg_catalog.mood"},
+      {"a range comes as its text", ValueType::text, column("v", "tsrange", 'r'),
+       "u.c2::pg_catalog.tsrange"},
+      {"a timestamp with time zone", ValueType::timestamptz, column("v", "timestamptz"),
+       "u.c2::pg_catalog.timestamptz"},
+      {"text takes anything that is text", ValueType::interval, column("v", "text"),
+       "u.c2::pg_catalog.text"},
+  };
+  for (const auto& c : cases) {
+    DYNAMIC_SECTION(c.name) {
+      const Layout row{{source("id", ValueType::integer), source("v", c.from)}};
+      const auto plan = plan_upsert(table_with(c.to), row, id_key, "");
+      REQUIRE(plan);
+      CHECK_THAT(plan->sql, ContainsSubstring("SELECT u.c1::pg_catalog.int4, " + c.expression +
+                                              " FROM"));
+      CHECK(plan->parameters[1].element_oid == c.oid);
+      CHECK_FALSE(plan->parameters[1].refuses_bare_numbers);
+    }
+  }
+}
+
+TEST_CASE("plan: what would be a guess is refused, with column, types and what to do") {
+  struct Case {
+    std::string_view name;
+    ValueType from;
+    TargetColumn to;
+    std::string want;
+  };
+  TargetColumn array = column("v", "_int4");
+  array.is_array = true;
+  const Case cases[] = {
+      {"a timestamp without zone is no moment", ValueType::timestamp, column("v", "timestamptz"),
+       "column \"v\": described can't be written to the target's timestamptz"},
+      {"a moment has no local time", ValueType::timestamptz, column("v", "timestamp"),
+       "column \"v\": described can't be written to the target's timestamp"},
+      {"a double has lost the decimal's digits", ValueType::floating, column("v", "numeric"),
+       "column \"v\": described can't be written to the target's numeric: digits may be lost "
+       "already; set decimal.handling.mode=string on the connector"},
+      {"text for bytea may be hex or base64", ValueType::text, column("v", "bytea"),
+       "column \"v\": described can't be written to the target's bytea: hex and base64 can't be "
+       "told apart; set binary.handling.mode=bytes on the connector"},
+      {"an integer for a date may be days or seconds", ValueType::integer, column("v", "date"),
+       "column \"v\": described can't be written to the target's date"},
+      {"schemaless bytes", ValueType::untyped, column("v", "bytea"),
+       "column \"v\": described can't be written to the target's bytea: a schemaless message does "
+       "not say how its bytes are written; set value.converter.schemas.enable=true"},
+      {"arrays are not known yet", ValueType::text, array,
+       "column \"v\": described can't be written to the target's _int4"},
+      {"a number is no text for hstore", ValueType::text, column("v", "hstore"),
+       "column \"v\": described can't be written to the target's hstore"},
+  };
+  for (const auto& c : cases) {
+    DYNAMIC_SECTION(c.name) {
+      const Layout row{{source("id", ValueType::integer), source("v", c.from)}};
+      CHECK(error_of(plan_upsert(table_with(c.to), row, id_key, "")) == c.want);
+    }
+  }
+}
+
+TEST_CASE("plan: a schemaless number is no time, a schemaless text may be one") {
+  const Layout row{{source("id", ValueType::untyped), source("v", ValueType::untyped)}};
+  for (const auto* type : {"date", "time", "timetz", "timestamp", "timestamptz", "interval"}) {
+    const auto plan = plan_upsert(table_with(column("v", type)), row, id_key, "");
+    REQUIRE(plan);
+    CHECK_FALSE(plan->parameters[0].refuses_bare_numbers);
+    CHECK(plan->parameters[1].refuses_bare_numbers);
+  }
+}
+
+TEST_CASE("plan: a table that does not fit is told how to make it fit") {
+  const Layout row{{source("id", ValueType::integer), source("city", ValueType::text, "string")}};
+  SECTION("a column that the target lacks") {
+    CHECK(error_of(plan_upsert(users(), row, id_key, "synced_at")) ==
+          "target table public.users has no column \"city\" (string at the source): add it, then "
+          "restart");
+  }
+  SECTION("no synced_at") {
+    CHECK(error_of(plan_upsert(users(), id_key, id_key, "stamped")) ==
+          "target table public.users has no column \"stamped\": add it (timestamptz), or set "
+          "synced_at: \"\" in the pipeline's sink");
+  }
+  SECTION("no primary key") {
+    auto table = users();
+    table.primary_key.clear();
+    CHECK(error_of(plan_remove(table, id_key)) ==
+          "target table public.users has no primary key: add one on (id), then restart");
+  }
+  SECTION("another primary key than the records'") {
+    auto table = users();
+    table.primary_key = {"id", "name"};
+    CHECK(error_of(plan_upsert(table, id_key, id_key, "")) ==
+          "target table public.users has primary key (id, name) but the records' key is (id): "
+          "they must be the same");
+  }
+}
