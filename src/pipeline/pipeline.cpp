@@ -26,7 +26,7 @@ constexpr milliseconds commit_interval{500};    // offsets to Kafka; lockstep.pr
 constexpr seconds report_interval{10};          // the progress line, when something was applied
 constexpr seconds stopped_reminder{60};         // and when a table stands still
 constexpr milliseconds longest_poll{100};       // so that answers of the worker don't lie about
-constexpr milliseconds busy_poll{5};            // a batch is due and the worker is about to be free
+constexpr milliseconds busy_poll{5};            // an answer of the worker is awaited
 constexpr milliseconds full_before_pause{500};  // pausing drops what was fetched: not for a moment
 constexpr milliseconds restart_delay{1000};
 constexpr milliseconds kafka_deadline{5000};
@@ -129,6 +129,7 @@ class Pipeline::Impl : public kafka::ConsumerListener {
   }
 
   milliseconds next_wait() const {
+    if (!awaiting_start_.empty()) return busy_poll;
     auto wait = longest_poll;
     for (const auto& table : tables_) {
       if (table->filling) wait = std::min(wait, until(due_at(*table->filling, config_.limits)));
