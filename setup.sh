@@ -49,12 +49,13 @@ local_stack() { LOCKSTEP_STATE_DIR=$STATE_DIR tools/stack/local.sh "$@"; }
 
 local_up() {
   tools/packages.sh build stack
-  build
+  # Before the build, which takes minutes: a taken port should be known at once.
   step stack "PostgreSQL source and target, Kafka, Kafka Connect"
   local_stack up
   local_addresses
   step connector "postgres-connector"
   local_stack connector
+  build
   start_daemon
 }
 

@@ -362,10 +362,10 @@ up() {
   if has kafka "${wanted[@]}" || has connect "${wanted[@]}"; then
     need_java
     need_command curl
-    need_lib
   fi
   check_ports "${wanted[@]}"
   save_ports
+  if has kafka "${wanted[@]}" || has connect "${wanted[@]}"; then need_lib; fi
   for service in "${wanted[@]}"; do running "$service" || starting+=("$service"); done
   if ((${#starting[@]})); then
     prepare "${starting[@]}"
