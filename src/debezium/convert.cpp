@@ -13,6 +13,8 @@ namespace {
 
 using Converted = Result<Cell, Problem>;
 
+constexpr std::int64_t nanos_per_second = 1'000'000'000;
+
 constexpr std::string_view advice_temporal = "set time.precision.mode=isostring on the connector";
 constexpr std::string_view advice_toast =
     "ALTER TABLE … REPLICA IDENTITY FULL at the source makes it send them";
@@ -215,59 +217,88 @@ Converted read_numeric_text(const ColumnReader&, const JsonReader&, JsonValue& v
   return out_of_range(*text, "number");
 }
 
-// Dates and times. Infinity comes as pgjdbc's stand-ins for it, ±2^63 ms rounded to hours, cut to
-// what the type can carry.
+// Dates and times. Infinity comes as what is left of pgjdbc's and Debezium's stand-ins for it,
+// which are not the same in a snapshot (first) and in the stream. None is a value that PostgreSQL
+// can have, but for the ones of infinite timestamps: these are also 294247-01-10 04:00:25.2.
 
-constexpr std::int64_t millis_of_infinity = 9'223'372'036'825'200'000;
-constexpr std::int64_t millis_of_minus_infinity = -9'223'372'036'832'400'000;
+template <class T>
+struct Infinities {
+  std::initializer_list<T> positive;
+  std::initializer_list<T> negative;
+
+  std::optional<Cell> find(T value) const {
+    if (std::find(positive.begin(), positive.end(), value) != positive.end()) {
+      return Cell{"infinity"};
+    }
+    if (std::find(negative.begin(), negative.end(), value) != negative.end()) {
+      return Cell{"-infinity"};
+    }
+    return std::nullopt;
+  }
+};
 
 Converted read_date(const ColumnReader&, const JsonReader&, JsonValue& value, Arena& arena) {
   const auto days = integer_of<std::int32_t>(value.token());
   if (!days) return no_value_of("int32");
-  if (*days == -622'191'234) return Cell{"infinity"};
-  const auto text = date_of_days(*days);
-  if (!text) return out_of_range(value.token(), "date in PostgreSQL's range", advice_temporal);
-  return cell(*text, arena);
+  if (const auto text = date_of_days(*days)) return cell(*text, arena);
+  const Infinities<std::int32_t> infinities{{-622'191'234, -2'147'472'692},
+                                            {-625'821'272, -2'147'472'691}};
+  if (const auto infinity = infinities.find(*days)) return *infinity;
+  return out_of_range(value.token(), "date in PostgreSQL's range", advice_temporal);
 }
 
-template <std::int64_t nanos_per_unit>
+template <std::int64_t units_per_second>
 Converted read_time(const ColumnReader&, const JsonReader&, JsonValue& value, Arena& arena) {
-  constexpr std::int64_t units_per_day = 86'400'000'000'000 / nanos_per_unit;
+  constexpr std::int64_t units_per_day = 86'400 * units_per_second;
   const auto units = integer_of<std::int64_t>(value.token());
   if (!units || *units < 0 || *units > units_per_day) {
     return out_of_range(value.token(), "time of the day");
   }
-  return cell(*time_of_nanos(*units * nanos_per_unit), arena);
+  return cell(*time_of_nanos(*units * (nanos_per_second / units_per_second)), arena);
+}
+
+template <std::int64_t units_per_second>
+std::optional<Cell> infinite_timestamp(std::int64_t units) {
+  // Nanoseconds have no room for the stand-ins and stop at the ends of int64.
+  constexpr bool is_nanos = units_per_second == nanos_per_second;
+  constexpr std::int64_t units_per_ms = is_nanos ? 1 : units_per_second / 1000;
+  constexpr auto positive =
+      is_nanos ? std::numeric_limits<std::int64_t>::max() : 9'223'372'036'825'200 * units_per_ms;
+  constexpr auto negative =
+      is_nanos ? std::numeric_limits<std::int64_t>::min() : -9'223'372'036'832'400 * units_per_ms;
+  return Infinities<std::int64_t>{{positive}, {negative}}.find(units);
 }
 
 template <std::int64_t units_per_second>
 Converted read_timestamp(const ColumnReader&, const JsonReader&, JsonValue& value, Arena& arena) {
   const auto units = integer_of<std::int64_t>(value.token());
-  if (!units) return out_of_range(value.token(), "int64", advice_temporal);
-  if (*units == millis_of_infinity) return Cell{"infinity"};
-  if (*units == millis_of_minus_infinity) return Cell{"-infinity"};
+  if (!units) return no_value_of("int64");
+  if (const auto infinity = infinite_timestamp<units_per_second>(*units)) return *infinity;
   std::int64_t seconds = *units / units_per_second;
   std::int64_t fraction = *units % units_per_second;
   if (fraction < 0) {
     fraction += units_per_second;
     --seconds;
   }
-  const auto text = timestamp_of(seconds, fraction * (1'000'000'000 / units_per_second));
+  const auto text = timestamp_of(seconds, fraction * (nanos_per_second / units_per_second));
   if (!text) return out_of_range(value.token(), "timestamp in PostgreSQL's range", advice_temporal);
   return cell(*text, arena);
 }
 
-template <std::optional<ShortText> (*convert)(std::string_view)>
+const Infinities<std::string_view> iso_dates{{"+292278994-08-16Z", "-5877611-06-21Z"},
+                                             {"+292269055-12-02Z", "-5877611-06-22Z"}};
+const Infinities<std::string_view> iso_timestamps{{"+294247-01-10T04:00:25.2Z"},
+                                                  {"-290308-12-21T19:59:27.6Z"}};
+const Infinities<std::string_view> by_name{{"infinity"}, {"-infinity"}};
+
+template <std::optional<ShortText> (*convert)(std::string_view),
+          const Infinities<std::string_view>& infinities = by_name>
 Converted read_iso(const ColumnReader&, const JsonReader&, JsonValue& value, Arena& arena) {
   const auto iso = value.text();
   if (!iso) return no_value_of("well-formed string");
-  if (*iso == "infinity" || *iso == "+292278994-08-16Z" || *iso == "+294247-01-10T04:00:25.2Z") {
-    return Cell{"infinity"};
-  }
-  if (*iso == "-infinity") return Cell{"-infinity"};
-  const auto text = convert(*iso);
-  if (!text) return out_of_range(*iso, "ISO 8601 value in PostgreSQL's range");
-  return cell(*text, arena);
+  if (const auto infinity = infinities.find(*iso)) return *infinity;
+  if (const auto text = convert(*iso)) return cell(*text, arena);
+  return out_of_range(*iso, "ISO 8601 value in PostgreSQL's range");
 }
 
 /// PostgreSQL reads ISO 8601 durations with the parts' own signs as Debezium writes them.
@@ -334,19 +365,20 @@ constexpr std::string_view advice_binary = "set binary.handling.mode=bytes on th
 /// One line a type. The plain ones come last: they are what a name that is not here falls back to.
 constexpr Reader readers[] = {
     {"io.debezium.time.Date", "int32", ValueType::date, read_date},
-    {"io.debezium.time.Time", "int32", ValueType::time, read_time<1'000'000>},
-    {"io.debezium.time.MicroTime", "int64", ValueType::time, read_time<1'000>},
-    {"io.debezium.time.NanoTime", "int64", ValueType::time, read_time<1>},
+    {"io.debezium.time.Time", "int32", ValueType::time, read_time<1'000>},
+    {"io.debezium.time.MicroTime", "int64", ValueType::time, read_time<1'000'000>},
+    {"io.debezium.time.NanoTime", "int64", ValueType::time, read_time<nanos_per_second>},
     {"io.debezium.time.Timestamp", "int64", ValueType::timestamp, read_timestamp<1'000>},
     {"io.debezium.time.MicroTimestamp", "int64", ValueType::timestamp, read_timestamp<1'000'000>},
     {"io.debezium.time.NanoTimestamp", "int64", ValueType::timestamp,
-     read_timestamp<1'000'000'000>},
+     read_timestamp<nanos_per_second>},
     {"io.debezium.time.ZonedTime", "string", ValueType::timetz, read_iso<timetz_of_iso>},
     {"io.debezium.time.ZonedTimestamp", "string", ValueType::timestamptz,
      read_iso<timestamptz_of_iso>},
-    {"io.debezium.time.IsoDate", "string", ValueType::date, read_iso<date_of_iso>},
+    {"io.debezium.time.IsoDate", "string", ValueType::date, read_iso<date_of_iso, iso_dates>},
     {"io.debezium.time.IsoTime", "string", ValueType::time, read_iso<time_of_iso>},
-    {"io.debezium.time.IsoTimestamp", "string", ValueType::timestamp, read_iso<timestamp_of_iso>},
+    {"io.debezium.time.IsoTimestamp", "string", ValueType::timestamp,
+     read_iso<timestamp_of_iso, iso_timestamps>},
     {"io.debezium.time.Interval", "string", ValueType::interval, read_interval},
     {"io.debezium.time.MicroDuration", "int64", unsupported, read_nothing, advice_interval},
     {"io.debezium.time.MicroDuration", "double", unsupported, read_nothing, advice_interval},
@@ -354,7 +386,7 @@ constexpr Reader readers[] = {
     {"io.debezium.time.NanoDuration", "double", unsupported, read_nothing, advice_interval},
     {"io.debezium.time.Year", "int32", ValueType::integer, read_integer<std::int32_t>},
     {"org.apache.kafka.connect.data.Date", "int32", ValueType::date, read_date},
-    {"org.apache.kafka.connect.data.Time", "int32", ValueType::time, read_time<1'000'000>},
+    {"org.apache.kafka.connect.data.Time", "int32", ValueType::time, read_time<1'000>},
     {"org.apache.kafka.connect.data.Timestamp", "int64", ValueType::timestamp,
      read_timestamp<1'000>},
     {"org.apache.kafka.connect.data.Decimal", "bytes", ValueType::numeric, read_decimal},
