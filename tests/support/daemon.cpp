@@ -1,0 +1,200 @@
+#include "daemon.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "catch.hpp"
+#include "eventually.hpp"
+#include "stack.hpp"
+
+namespace lockstep::test {
+
+using std::chrono::seconds;
+
+namespace {
+
+const std::string program = LOCKSTEP_BIN_DIR "/lockstepd";
+
+std::string read(const std::filesystem::path& file) {
+  std::ostringstream text;
+  text << std::ifstream{file}.rdbuf();
+  return text.str();
+}
+
+/// The program's pid. It dies with this process, and starts with no signals blocked.
+pid_t launch(const std::vector<std::string>& arguments, const std::filesystem::path& out,
+             const std::filesystem::path& err) {
+  std::vector<char*> argv{const_cast<char*>(program.c_str())};
+  for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  const pid_t parent = getpid();
+  const pid_t pid = fork();
+  REQUIRE(pid >= 0);
+  if (pid > 0) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(127);
+  constexpr int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
+  dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
+  dup2(open(out.c_str(), flags, 0644), STDOUT_FILENO);
+  dup2(open(err.c_str(), flags, 0644), STDERR_FILENO);
+  execv(program.c_str(), argv.data());
+  _exit(127);
+}
+
+}  // namespace
+
+std::filesystem::path fresh_folder(const std::string& name) {
+  const std::filesystem::path folder = std::filesystem::path{LOCKSTEP_WORK_DIR} / name;
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  return folder;
+}
+
+std::string to_yaml(const DaemonConfig& config) {
+  const auto quoted = [](const std::string& text) { return "'" + text + "'"; };
+  std::ostringstream yaml;
+  yaml << "kafka:\n  brokers: "
+       << (config.brokers.empty() ? Stack::from_environment().brokers : config.brokers) << "\n";
+  if (!config.properties.empty()) yaml << "  properties:\n";
+  for (const auto& [key, value] : config.properties) {
+    yaml << "    " << key << ": " << quoted(value) << "\n";
+  }
+  yaml << "pipelines:\n  - name: " << config.pipeline << "\n";
+  const bool pattern = config.topics.size() == 1 && config.topics[0].starts_with('^');
+  if (pattern) {
+    yaml << "    topics_pattern: " << quoted(config.topics[0]) << "\n";
+  } else {
+    yaml << "    topics:\n";
+    for (const auto& topic : config.topics) yaml << "      - " << topic << "\n";
+  }
+  yaml << "    sink:\n      type: postgres\n      url: "
+       << (config.target_url.empty() ? Stack::from_environment().target_url : config.target_url)
+       << "\n    batch: {max_events: " << config.max_events << ", max_bytes: " << config.max_bytes
+       << "}\nlog: {level: " << config.log_level << "}\n";
+  return yaml.str();
+}
+
+Daemon::Daemon(const std::string& name, const DaemonConfig& config)
+    : folder_{fresh_folder(name)}, exceptions_{std::uncaught_exceptions()} {
+  std::ofstream{folder_ / "lockstep.yaml"} << to_yaml(config);
+  start();
+}
+
+Daemon::~Daemon() {
+  if (pid_ != 0) {
+    ::kill(pid_, SIGKILL);
+    int status = 0;
+    reaped(0, status);
+  }
+  if (std::uncaught_exceptions() <= exceptions_) return;
+  const std::string text = log();
+  constexpr std::size_t most = 8000;
+  std::cerr << "--- the end of " << (folder_ / "log") << ":\n"
+            << text.substr(text.size() > most ? text.size() - most : 0) << "---\n";
+}
+
+void Daemon::start() {
+  REQUIRE(pid_ == 0);
+  pid_ = launch({"--config", folder_ / "lockstep.yaml"}, folder_ / "log", folder_ / "log");
+}
+
+bool Daemon::reaped(int options, int& status) {
+  if (waitpid(pid_, &status, options) != pid_) return false;
+  pid_ = 0;
+  return true;
+}
+
+bool Daemon::running() {
+  int status = 0;
+  return pid_ != 0 && !reaped(WNOHANG, status);
+}
+
+int Daemon::stop() {
+  REQUIRE(pid_ != 0);
+  ::kill(pid_, SIGTERM);
+  int status = 0;
+  eventually(seconds{10}, "lockstepd ends within 10 s of SIGTERM",
+             [&] { return reaped(WNOHANG, status); });
+  INFO("ended by signal " << WTERMSIG(status));
+  REQUIRE(WIFEXITED(status));
+  return WEXITSTATUS(status);
+}
+
+void Daemon::kill() {
+  REQUIRE(running());
+  ::kill(pid_, SIGKILL);
+  int status = 0;
+  reaped(0, status);
+}
+
+void Daemon::freeze() {
+  REQUIRE(running());
+  ::kill(pid_, SIGSTOP);
+}
+
+void Daemon::thaw() {
+  REQUIRE(running());
+  ::kill(pid_, SIGCONT);
+}
+
+long Daemon::resident_kib() const {
+  std::ifstream status{"/proc/" + std::to_string(pid_) + "/status"};
+  for (std::string word; status >> word;) {
+    if (word != "VmRSS:") continue;
+    long kib = 0;
+    status >> kib;
+    return kib;
+  }
+  return 0;
+}
+
+std::string Daemon::log() const {
+  return read(folder_ / "log");
+}
+
+std::vector<std::string> Daemon::lines_with(const std::string& text) const {
+  std::vector<std::string> lines;
+  std::istringstream all{log()};
+  for (std::string line; std::getline(all, line);) {
+    if (line.find(text) != std::string::npos) lines.push_back(line);
+  }
+  return lines;
+}
+
+int Daemon::count_in_log(const std::string& text) const {
+  return static_cast<int>(lines_with(text).size());
+}
+
+void Daemon::await_log(const std::string& text, seconds deadline, int times) const {
+  eventually(deadline, "\"" + text + "\" in the log " + std::to_string(times) + " times",
+             [&]() -> std::string {
+               const int count = count_in_log(text);
+               return count >= times ? "" : std::to_string(count) + " times";
+             });
+}
+
+Ended run_daemon(const std::vector<std::string>& arguments) {
+  const auto folder = fresh_folder("command-line");
+  const pid_t pid = launch(arguments, folder / "out", folder / "err");
+  int status = 0;
+  const auto ended = [&] { return waitpid(pid, &status, WNOHANG) == pid; };
+  try {
+    eventually(seconds{20}, "lockstepd ends", ended);
+  } catch (...) {
+    ::kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    throw;
+  }
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read(folder / "out"),
+          read(folder / "err")};
+}
+
+}  // namespace lockstep::test

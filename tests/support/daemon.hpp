@@ -1,0 +1,77 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace lockstep::test {
+
+/// The parts of a configuration file that tests vary.
+struct DaemonConfig {
+  std::string pipeline;             ///< one of the test's own
+  std::vector<std::string> topics;  ///< or one ^pattern
+  std::string brokers;              ///< empty: the stack's
+  std::string target_url;           ///< empty: the stack's
+  int max_events = 20'000;
+  std::string max_bytes = "64MiB";
+  std::string log_level = "debug";
+  std::map<std::string, std::string> properties;  ///< kafka.properties
+};
+std::string to_yaml(const DaemonConfig& config);
+
+/// A lockstepd that ends with this object, however the test ends. Its config file and its log are
+/// in test-work/NAME under the build folder; the log's end is printed when an assertion leaves the
+/// test.
+class Daemon {
+ public:
+  /// Starts it. `name`: one of the test's own.
+  Daemon(const std::string& name, const DaemonConfig& config);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  /// Again, after stop() or kill(); the log grows on.
+  void start();
+  /// SIGTERM; the exit code. The test fails if it takes longer than the 10 s of the contract.
+  int stop();
+  /// SIGKILL.
+  void kill();
+  void freeze();  ///< SIGSTOP
+  void thaw();    ///< SIGCONT
+  bool running();
+  /// Memory in use, in KiB.
+  long resident_kib() const;
+
+  std::string log() const;
+  int count_in_log(const std::string& text) const;
+  bool logged(const std::string& text) const { return count_in_log(text) > 0; }
+  /// The lines that contain the text.
+  std::vector<std::string> lines_with(const std::string& text) const;
+  /// Waits until the log contains the text, `times` times.
+  void await_log(const std::string& text, std::chrono::seconds deadline, int times = 1) const;
+
+ private:
+  bool reaped(int options, int& status);
+
+  const std::filesystem::path folder_;
+  const int exceptions_ = 0;
+  pid_t pid_ = 0;  ///< 0: does not run
+};
+
+/// What a run of a program said and how it ended.
+struct Ended {
+  int code = -1;
+  std::string out;
+  std::string err;
+};
+/// Runs lockstepd with these arguments to its end; the test fails if that takes more than 20 s.
+Ended run_daemon(const std::vector<std::string>& arguments);
+
+/// A folder of this name under the build folder, new and empty.
+std::filesystem::path fresh_folder(const std::string& name);
+
+}  // namespace lockstep::test

@@ -1,0 +1,71 @@
+#include "stack.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+
+#include "catch.hpp"
+
+namespace lockstep::test {
+
+namespace {
+
+std::string variable(const char* name) {
+  const char* const value = std::getenv(name);
+  if (value == nullptr) {
+    FAIL(name << " is not set: there is no stack; run the tests through tests/run.sh, for instance "
+                 "tests/run.sh e2e");
+  }
+  return value;
+}
+
+int call(const Stack& stack, const std::string& command) {
+  const auto [verb, rest] = std::pair{
+      command.substr(0, command.find(' ')),
+      command.find(' ') == std::string::npos ? std::string{} : command.substr(command.find(' '))};
+  return std::system(
+      ("bash '" LOCKSTEP_SOURCE_DIR "/tests/stack.sh' " + verb + " " + stack.name + rest).c_str());
+}
+
+}  // namespace
+
+const Stack& Stack::from_environment() {
+  static const Stack stack{variable("SOURCE_URL"), variable("TARGET_URL"),
+                           variable("KAFKA_BROKERS"), variable("CONNECT_URL"),
+                           std::filesystem::path{variable("LOCKSTEP_STATE_DIR")}.filename()};
+  return stack;
+}
+
+void Stack::run(const std::string& command) const {
+  INFO("tests/stack.sh " << command);
+  REQUIRE(call(*this, command) == 0);
+}
+
+void Stack::start(const std::string& service) const {
+  run("start-service " + service);
+}
+void Stack::stop(const std::string& service) const {
+  run("stop-service " + service);
+}
+void Stack::kill(const std::string& service) const {
+  run("kill-service " + service);
+}
+
+Outage::Outage(std::string service, How how) : service_{std::move(service)} {
+  const auto& stack = Stack::from_environment();
+  how == How::stop ? stack.stop(service_) : stack.kill(service_);
+}
+
+Outage::~Outage() {
+  if (over_) return;
+  if (call(Stack::from_environment(), "start-service " + service_) != 0) {
+    std::cerr << service_ << " does not start again\n";
+  }
+}
+
+void Outage::end() {
+  over_ = true;
+  Stack::from_environment().start(service_);
+}
+
+}  // namespace lockstep::test
