@@ -8,6 +8,8 @@ usage: tools/packages.sh GROUP...
 
   build   compilers and libraries to build lockstepd
   tests   what its tests need besides
+  lint    what tools/lint.sh and the build with sanitizers need
+  trixie  what makes the Debian 13 root of tests/run.sh debian13
   stack   what the local stack runs on: PostgreSQL, Java, Maven
 
 As root, or with a sudo that asks for no password, it installs; else it prints the line to copy and exits with 1.
@@ -17,6 +19,8 @@ END
 build_packages=(g++ cmake ninja-build pkg-config librdkafka-dev libpqxx-dev libsimdjson-dev libyaml-cpp-dev
   libspdlog-dev nlohmann-json3-dev libcli11-dev libsystemd-dev)
 tests_packages=(catch2)
+lint_packages=(ccache clang clang-format clang-tidy shellcheck)
+trixie_packages=(debootstrap debian-archive-keyring)
 stack_packages=(postgresql maven curl ca-certificates)
 
 usage_error() {
@@ -50,6 +54,8 @@ missing() {
     case $group in
       build) wanted+=("${build_packages[@]}") ;;
       tests) wanted+=("${tests_packages[@]}") ;;
+      lint) wanted+=("${lint_packages[@]}") ;;
+      trixie) wanted+=("${trixie_packages[@]}") ;;
       stack)
         wanted+=("${stack_packages[@]}")
         java_is_new_enough || wanted+=("$(java_package)")
@@ -80,7 +86,7 @@ main() {
   (($# > 0)) || usage_error
   for group in "$@"; do
     case $group in
-      build | tests | stack) ;;
+      build | tests | lint | trixie | stack) ;;
       -h | --help) usage && exit ;;
       *) usage_error ;;
     esac

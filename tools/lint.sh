@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# What a reviewer should not have to look for: format, what folders may include, clang-tidy, shellcheck.
+# Prints FILE:LINE: what is wrong; exits with 1 if there is anything.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+usage() {
+  cat <<END
+usage: tools/lint.sh [format|includes|shell|tidy]...     (all, without an argument)
+
+  format    clang-format, as .clang-format says; \`tools/lint.sh format --fix\` formats instead
+  includes  each library in its own folder only, and folders only along the flow
+  shell     shellcheck
+  tidy      clang-tidy, as .clang-tidy says; what has not changed since it passed is not looked at again
+END
+}
+
+sources() { find src include tools tests -name '*.[ch]pp' | sort; }
+scripts() { find setup.sh .ci tools tests -name '*.sh' -o -path .ci/run | sort; }
+
+# --- format -----------------------------------------------------------------------------------------------------------
+
+# Every version of clang-format has its own idea of a few lines: only this one's counts.
+format_version=14
+
+format() {
+  local program=clang-format found
+  if command -v clang-format-$format_version >/dev/null; then program=clang-format-$format_version; fi
+  found=$($program --version | sed 's/.*version \([0-9]*\).*/\1/')
+  if [[ $found != "$format_version" ]]; then
+    printf 'format: not checked: the files are formatted with clang-format %s, this is %s\n' $format_version "$found"
+    return
+  fi
+  if [[ ${1:-} == --fix ]]; then
+    sources | xargs $program -i
+  else
+    sources | xargs $program --dry-run --Werror --ferror-limit=1 2>&1 | grep -E 'error:' && return 1
+    return 0
+  fi
+}
+
+# --- includes ---------------------------------------------------------------------------------------------------------
+
+# The headers of a library, and the folders that may include them.
+declare -A library_headers=(
+  [libpqxx]='pqxx[/>]|libpq-fe\.h' [librdkafka]='librdkafka/' [simdjson]='simdjson\.h' [yaml-cpp]='yaml-cpp/'
+  [libsystemd]='systemd/')
+declare -A library_folders=(
+  [libpqxx]='src/postgres tools tests' [librdkafka]='src/kafka tests' [simdjson]='src/debezium' [yaml-cpp]='src/config'
+  [libsystemd]='src/observe')
+
+# What a folder may include of others' (lockstep/NAME/...), beside itself. The daemon and the tools put all together.
+declare -A may_include=(
+  [model]='' [observe]='' [config]='model' [kafka]='model observe' [debezium]='model' [batch]='model'
+  [postgres]='model observe batch' [pipeline]='model observe batch kafka debezium')
+
+includes() {
+  local found=0 library folder allowed line name
+  for library in "${!library_headers[@]}"; do
+    local outside=()
+    for folder in ${library_folders[$library]}; do outside+=(-not -path "$folder/*"); done
+    while IFS= read -r line; do
+      printf '%s: only %s may include %s\n' "${line%%:#*}" "${library_folders[$library]// / and }" "$library"
+      found=1
+    done < <(find src include tools tests -name '*.[ch]pp' "${outside[@]}" -exec \
+      grep -HnE "^#include [<\"](${library_headers[$library]})" {} +)
+  done
+  for folder in "${!may_include[@]}"; do
+    allowed=" $folder ${may_include[$folder]} "
+    while IFS= read -r line; do
+      name=$(sed -E 's|.*#include "lockstep/([a-z]+)/.*|\1|' <<<"$line")
+      [[ $allowed == *" $name "* ]] && continue
+      printf '%s: %s may not include lockstep/%s: it knows only%s\n' "${line%%:#*}" "$folder" "$name" "${allowed% }"
+      found=1
+    done < <(grep -rnE '^#include "lockstep/[a-z]+/' "src/$folder" "include/lockstep/$folder" 2>/dev/null)
+  done
+  for folder in src/*/ include/lockstep/*/; do
+    name=$(basename "$folder")
+    [[ $name == daemon || -v may_include[$name] ]] && continue
+    printf '%s:1: a folder that tools/lint.sh does not know: say there what it may include\n' "$folder"
+    found=1
+  done
+  return $found
+}
+
+# --- shell ------------------------------------------------------------------------------------------------------------
+
+shell() { scripts | xargs shellcheck -x --format=gcc; }
+
+# --- tidy -------------------------------------------------------------------------------------------------------------
+
+# Passed files leave a stamp with the hash of all that the result depends on: the file, every header of the project,
+# the flags, the checks, the program.
+tidy() {
+  local common file key pending=()
+  [[ -f build/compile_commands.json ]] || cmake --preset release -DLOCKSTEP_TESTS=ON >/dev/null
+  mkdir -p build/lint
+  common=$({ clang-tidy --version && cat .clang-tidy build/compile_commands.json && sources | grep 'hpp$' |
+    xargs cat; } | sha256sum)
+  for file in $(sources | grep 'cpp$'); do
+    grep -q "\"file\": \".*/$file\"" build/compile_commands.json || continue # not configured: tests may be off
+    key=$({ printf '%s' "$common$file" && cat "$file"; } | sha256sum | cut -d ' ' -f 1)
+    [[ -e build/lint/$key ]] || pending+=("$file" "$key")
+  done
+  if ((${#pending[@]} == 0)); then return; fi
+  printf '%s\n' "${pending[@]}" | xargs -P "$(nproc)" -n 2 bash -c 'tidy_file "$@"' tidy
+}
+
+tidy_file() { # FILE KEY
+  local output
+  # The flags are g++'s: what clang does not know of them is no finding.
+  if output=$(clang-tidy --quiet -p build --extra-arg=-Wno-unknown-warning-option "$1" 2>/dev/null); then
+    : >"build/lint/$2"
+  else
+    printf '%s\n' "${output//"$PWD/"/}"
+    return 1
+  fi
+}
+export -f tidy_file
+
+# ----------------------------------------------------------------------------------------------------------------------
+
+main() {
+  local check failed=() arguments=("$@")
+  if [[ ${1:-} == -h || ${1:-} == --help ]]; then usage && exit; fi
+  if [[ $* == 'format --fix' ]]; then
+    format --fix
+    exit
+  fi
+  if (($# == 0)); then arguments=(format includes shell tidy); fi
+  for check in "${arguments[@]}"; do
+    case $check in
+      format | includes | shell | tidy) "$check" || failed+=("$check") ;;
+      *) usage >&2 && exit 2 ;;
+    esac
+  done
+  if ((${#failed[@]})); then
+    printf 'lint: %s failed\n' "${failed[*]}" >&2
+    exit 1
+  fi
+}
+
+main "$@"
