@@ -17,7 +17,7 @@ failure() { curl -fs -m 5 "$1/connectors/$2/status" | grep -o '"trace":"[^"]*' |
 # register_connector URL FILE: registers it, or updates it if it is there already, and waits until it runs. On
 # failure it says what Connect answered.
 register_connector() {
-  local url=$1 file=$2 name state answer code deadline=$((SECONDS + 60))
+  local url=$1 file=$2 name state answer code failed_at deadline=$((SECONDS + 60))
   name=$(connector_name "$file")
   [[ -n $name ]] || { printf 'error: %s: no connector in it\n' "$file" >&2 && return 1; }
   until
@@ -33,8 +33,11 @@ register_connector() {
     fi
     sleep 0.3
   done
+  # An unchanged configuration does not wake a task that failed before.
+  curl -s -m 30 -o /dev/null -X POST "$url/connectors/$name/restart?includeTasks=true&onlyFailed=true" || true
+  failed_at=$((SECONDS + 3)) # until then it may be the old state
   until state=$(connector_state "$url" "$name") && [[ $state == 'RUNNING, task RUNNING' ]]; do
-    if [[ $state == *FAILED* ]] || ((SECONDS >= deadline)); then
+    if ((SECONDS >= deadline)) || [[ $state == *FAILED* && $SECONDS -ge $failed_at ]]; then
       printf 'error: connector %s: %s %s\n' "$name" "$state" "$(failure "$url" "$name")" >&2
       return 1
     fi
