@@ -126,7 +126,6 @@ compose() {
 }
 
 docker_up() {
-  docker_answers || die "no Docker engine answers here: start it, or use --engine local"
   command -v curl >/dev/null || die "curl is missing"
   if [[ -z $(compose ps -q) ]]; then docker_check_ports; fi
   step stack "building images and starting containers"
@@ -192,6 +191,7 @@ choose_engine() {
 
 up() {
   local rows
+  [[ $engine == local ]] || docker_answers || die "no Docker engine answers here: start it, or use --engine local"
   mkdir -p "$STATE_DIR"
   printf '%s\n' "$engine" >"$STATE_DIR/engine"
   "${engine}_up"
