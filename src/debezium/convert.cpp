@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "binary.hpp"
+#include "number.hpp"
 #include "temporal.hpp"
 
 namespace lockstep::debezium {
@@ -68,16 +69,6 @@ Problem unavailable_problem() {
 
 bool holds_nul(std::string_view text) {
   return !text.empty() && std::memchr(text.data(), '\0', text.size()) != nullptr;
-}
-
-template <class T>
-std::optional<T> integer_of(std::string_view token) {
-  T value{};
-  const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), value);
-  if (error != std::errc{} || end != token.data() + token.size()) return std::nullopt;
-  const auto digits = token.substr(token.front() == '-' ? 1 : 0);
-  if (digits.size() > 1 && digits.front() == '0') return std::nullopt;
-  return value;
 }
 
 /// Takes digits off the front; false: there are none.

@@ -1,7 +1,6 @@
 #include "lockstep/debezium/decoder.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -12,6 +11,7 @@
 
 #include "convert.hpp"
 #include "json.hpp"
+#include "number.hpp"
 #include "schema.hpp"
 
 namespace lockstep::debezium {
@@ -91,13 +91,6 @@ class Once {
  private:
   unsigned seen_ = 0;
 };
-
-std::optional<std::int64_t> int64_of(std::string_view token) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), value);
-  if (error != std::errc{} || end != token.data() + token.size()) return std::nullopt;
-  return value;
-}
 
 Problem in_column(const Column& column, const Problem& problem) {
   return {"column \"" + column.name + "\" (" + column.described + "): " + problem.text};
@@ -348,22 +341,19 @@ std::optional<Problem> Decoder::Impl::read_source(const Topic& topic, JsonValue&
   std::optional<std::string_view> database;
   std::optional<std::string_view> table;
   std::optional<std::string_view> sequence;
-  std::optional<std::int64_t> ts_us;
-  std::optional<std::int64_t> ts_ms;
+  std::string_view ts_us;
+  std::string_view ts_ms;
   Once once;
-  const auto take_text = [&](unsigned member_number, std::optional<std::string_view>& out,
+  const auto take_text = [&](unsigned number, std::optional<std::string_view>& out,
                              JsonValue& member) {
-    if (!once(member_number)) return false;
+    if (!once(number)) return false;
     if (member.is_null()) return true;
     out = member.text();
     return out.has_value();
   };
-  const auto take_number = [&](unsigned member_number, std::optional<std::int64_t>& out,
-                               JsonValue& member) {
-    if (!once(member_number)) return false;
-    if (member.is_null()) return true;
-    out = int64_of(member.token());
-    return out.has_value();
+  const auto take_token = [&](unsigned number, std::string_view& out, JsonValue& member) {
+    if (!member.is_null()) out = member.token();
+    return once(number);
   };
 
   simdjson::ondemand::object object;
@@ -373,21 +363,20 @@ std::optional<Problem> Decoder::Impl::read_source(const Topic& topic, JsonValue&
                              if (key.is("table\"")) return take_text(1, table, member);
                              if (key.is("db\"")) return take_text(2, database, member);
                              if (key.is("sequence\"")) return take_text(3, sequence, member);
-                             if (key.is("ts_us\"")) return take_number(4, ts_us, member);
-                             if (key.is("ts_ms\"")) return take_number(5, ts_ms, member);
+                             if (key.is("ts_us\"")) return take_token(4, ts_us, member);
+                             if (key.is("ts_ms\"")) return take_token(5, ts_ms, member);
                              return true;
                            });
   if (!well_formed) return Problem{"malformed \"source\""};
 
-  constexpr std::int64_t us_per_ms = 1000;
-  if (!ts_us && ts_ms) {
-    if (*ts_ms > std::numeric_limits<std::int64_t>::max() / us_per_ms ||
-        *ts_ms < std::numeric_limits<std::int64_t>::min() / us_per_ms) {
-      return Problem{"source.ts_ms is out of range"};
+  if (!ts_us.empty() || !ts_ms.empty()) {
+    const auto time = integer_of<std::int64_t>(ts_us.empty() ? ts_ms : ts_us);
+    constexpr std::int64_t most_ms = std::numeric_limits<std::int64_t>::max() / 1000;
+    if (!time || (ts_us.empty() && (*time > most_ms || *time < -most_ms))) {
+      return Problem{"malformed time in \"source\""};
     }
-    ts_us = *ts_ms * us_per_ms;
+    envelope.source_ts_us = ts_us.empty() ? *time * 1000 : *time;
   }
-  envelope.source_ts_us = ts_us.value_or(0);
   if (sequence) envelope.source_position = arena.copy(*sequence);
 
   if (!schema) schema = database;  // MySQL's way
@@ -450,7 +439,7 @@ Result<Cells, Problem> Decoder::Impl::read_typed(simdjson::ondemand::object& obj
 
   const bool well_formed = json_.each_member(object, [&](JsonKey& key, JsonValue& value) {
     std::size_t at = next;
-    if (at >= count || !key.is(schema.columns[at].key)) {  // not in the schema's order
+    if (at >= count || !key.is_written(schema.columns[at].key)) {  // not in the schema's order
       const auto name = key.text();
       if (!name) return false;
       at = 0;

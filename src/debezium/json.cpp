@@ -99,17 +99,18 @@ std::optional<std::string_view> JsonKey::text() const {
   return text;
 }
 
-JsonValue::JsonValue(simdjson::ondemand::value value)
-    : value_{value}, token_{without_trailing_space(value_.raw_json_token())} {}
+std::string_view JsonValue::token() {
+  if (token_.empty()) token_ = without_trailing_space(value_.raw_json_token());
+  return token_;
+}
 
 std::optional<std::string_view> JsonValue::text() {
-  if (!is_string() || token_.size() < 2 || token_.back() != '"') return std::nullopt;
-  // Most strings have no escapes: they are what stands between the quotes.
-  const auto inside = token_.substr(1, token_.size() - 2);
-  if (!contains(inside, '\\')) {
-    if (contains(inside, '"')) return std::nullopt;
-    return inside;
-  }
+  const auto written = token();
+  if (written.size() < 2 || written.front() != '"' || written.back() != '"') return std::nullopt;
+  // Most strings have no escapes: they are what stands between the quotes. (A token that begins
+  // with a quote ends with the string: the parser has found the next token behind it.)
+  const auto inside = written.substr(1, written.size() - 2);
+  if (!contains(inside, '\\')) return inside;
   std::string_view text;
   if (value_.get_string().get(text) != simdjson::SUCCESS) return std::nullopt;
   return text;

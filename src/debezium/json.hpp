@@ -2,6 +2,9 @@
 
 #include <simdjson.h>
 
+#include <array>
+#include <bit>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -15,14 +18,45 @@ namespace lockstep::debezium {
 /// closing one.
 std::string json_key(std::string_view name);
 
+/// A key that the code knows, as json_key() gives it: `KeyName{"op\""}`.
+class KeyName {
+ public:
+  template <std::size_t size>
+  consteval KeyName(const char (&json_key)[size]) : key_{json_key}, size_{size - 1} {
+    static_assert(size <= simdjson::SIMDJSON_PADDING);
+    std::array<char, sizeof word_> word{};
+    std::array<char, sizeof mask_> mask{};
+    for (std::size_t i = 0; i < word.size() && i < size_; ++i) {
+      word[i] = json_key[i];
+      mask[i] = '\xFF';
+    }
+    word_ = std::bit_cast<std::uint64_t>(word);
+    mask_ = std::bit_cast<std::uint64_t>(mask);
+  }
+
+  /// `raw` is in a padded buffer. Most keys differ in their first eight bytes.
+  bool is_at(const char* raw) const noexcept {
+    std::uint64_t word;
+    std::memcpy(&word, raw, sizeof word);
+    return (word & mask_) == word_ && (size_ <= sizeof word || std::memcmp(raw, key_, size_) == 0);
+  }
+
+ private:
+  const char* key_;
+  std::size_t size_;
+  std::uint64_t word_ = 0;
+  std::uint64_t mask_ = 0;
+};
+
 /// The key of an object's member, where it stands in the reader's buffer.
 class JsonKey {
  public:
   JsonKey(simdjson::ondemand::field& field, const char* buffer_end)
       : field_{field}, raw_{field.key().raw()}, buffer_end_{buffer_end} {}
 
-  /// Whether it is written exactly so. Quick; the same key with other escapes is not found.
-  bool is(std::string_view json_key) const noexcept {
+  /// Whether it is written exactly so. The same key with other escapes is not found.
+  bool is(const KeyName& name) const noexcept { return name.is_at(raw_); }
+  bool is_written(std::string_view json_key) const noexcept {
     return json_key.size() <= static_cast<std::size_t>(buffer_end_ - raw_) &&
            std::memcmp(raw_, json_key.data(), json_key.size()) == 0;
   }
@@ -39,14 +73,14 @@ class JsonKey {
 /// their token, so that digits reach the target as the source sent them.
 class JsonValue {
  public:
-  explicit JsonValue(simdjson::ondemand::value value);
+  explicit JsonValue(simdjson::ondemand::value value) : value_{value} {}
 
   /// A scalar as it is written, quotes and all; of an object or array only the bracket.
-  std::string_view token() const noexcept { return token_; }
-  bool is_null() const noexcept { return token_ == "null"; }
-  bool is_string() const noexcept { return token_.front() == '"'; }
-  bool is_object() const noexcept { return token_.front() == '{'; }
-  bool is_array() const noexcept { return token_.front() == '['; }
+  std::string_view token();
+  bool is_null() { return token() == "null"; }
+  bool is_string() { return token().front() == '"'; }
+  bool is_object() { return token().front() == '{'; }
+  bool is_array() { return token().front() == '['; }
 
   /// A string's text without escapes; nullopt: no string, or not well-formed. Call at most once.
   std::optional<std::string_view> text();
@@ -56,7 +90,7 @@ class JsonValue {
 
  private:
   simdjson::ondemand::value value_;
-  std::string_view token_;
+  std::string_view token_;  // empty until it is asked for
 };
 
 /// Parses one object after the other from a buffer that it keeps.

@@ -56,9 +56,9 @@ bool is_before_christ(const Date& date) {
 void put_date(ShortText& out, const Date& date) {
   out.put(static_cast<std::uint64_t>(is_before_christ(date) ? 1 - date.year : date.year), 4);
   out.put('-');
-  out.put(date.month, 2);
+  out.put_two(date.month);
   out.put('-');
-  out.put(date.day, 2);
+  out.put_two(date.day);
 }
 
 void put_era(ShortText& out, const Date& date) {
@@ -67,11 +67,12 @@ void put_era(ShortText& out, const Date& date) {
 
 /// `seconds` of the day; a fraction is written as far as its last digit that is not zero.
 void put_time(ShortText& out, std::int64_t seconds, std::int64_t nanos) {
-  out.put(static_cast<std::uint64_t>(seconds / 3600), 2);
+  const auto second = static_cast<unsigned>(seconds);
+  out.put_two(second / 3600);
   out.put(':');
-  out.put(static_cast<std::uint64_t>(seconds / 60 % 60), 2);
+  out.put_two(second / 60 % 60);
   out.put(':');
-  out.put(static_cast<std::uint64_t>(seconds % 60), 2);
+  out.put_two(second % 60);
   if (nanos == 0) return;
   std::size_t width = 9;
   for (; nanos % 10 == 0; nanos /= 10) --width;
@@ -160,7 +161,7 @@ bool put_offset(ShortText& out, std::string_view rest) {
   for (int part = 0; part < 3; ++part) {
     const auto digits = take_two_digits(rest);
     if (!digits || *digits > 59) return false;
-    out.put(*digits, 2);
+    out.put_two(*digits);
     if (rest.empty()) return true;
     if (!take(rest, ':')) return false;
     out.put(':');

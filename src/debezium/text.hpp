@@ -1,7 +1,7 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,15 +16,24 @@ class ShortText {
     if (size_ < chars_.size()) chars_[size_++] = c;
   }
   void put(std::string_view text) noexcept {
-    for (const char c : text) put(c);
+    const std::size_t size = std::min(text.size(), chars_.size() - size_);
+    std::memcpy(chars_.data() + size_, text.data(), size);
+    size_ += size;
+  }
+  /// 0 to 99, always as two digits.
+  void put_two(unsigned value) noexcept {
+    const char digits[] = {static_cast<char>('0' + value / 10),
+                           static_cast<char>('0' + value % 10)};
+    put(std::string_view{digits, sizeof digits});
   }
   /// `value` in decimal, with zeros in front up to `width`.
   void put(std::uint64_t value, std::size_t width) noexcept {
-    std::array<char, 20> digits{};
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
-    const auto count = static_cast<std::size_t>(end - digits.data());
-    for (std::size_t i = count; i < width; ++i) put('0');
-    put(std::string_view{digits.data(), count});
+    std::array<char, 20> digits;
+    auto first = digits.end();
+    for (std::size_t count = 0; value != 0 || count < width; ++count, value /= 10) {
+      *--first = static_cast<char>('0' + value % 10);
+    }
+    put(std::string_view{first, static_cast<std::size_t>(digits.end() - first)});
   }
   std::string_view view() const noexcept { return {chars_.data(), size_}; }
 
