@@ -67,8 +67,7 @@ rd_kafka_resp_err_t first_error(rd_kafka_resp_err_t err,
 
 void log_line(const rd_kafka_t*, int level, const char* facility, const char* text) {
   // What matters of it reaches us as an error event, once; librdkafka's own lines come every try.
-  const auto to = level <= 2 ? spdlog::level::err : spdlog::level::debug;
-  spdlog::log(to, "librdkafka {}: {}", facility, text);
+  spdlog::debug("librdkafka {} {}: {}", level, facility, text);
 }
 
 std::string host_name() {
@@ -91,6 +90,8 @@ Result<Conf, KafkaError> make_conf(const ConsumerConfig& config) {
       {"enable.auto.offset.store", "false"},
       {"auto.offset.reset", "error"},  // a gap in the log is told, not jumped over
       {"enable.partition.eof", "true"},
+      // A fetch of quiet partitions only must not hold up the others' first one for 500 ms.
+      {"fetch.wait.max.ms", "100"},
       {"isolation.level", "read_committed"},
       {"allow.auto.create.topics", "false"},
       {"topic.metadata.refresh.interval.ms", "5000"},  // a topic made later is seen within this
@@ -245,6 +246,8 @@ class Consumer::Impl {
     check("resume", first_error(rd_kafka_resume_partitions(handle_.get(), list.get()), list.get()));
   }
 
+  bool reachable() const { return !lost_since_; }
+
   void commit(const Positions& positions) {
     if (positions.empty()) return;
     const PartitionList list = to_list(positions);
@@ -390,6 +393,8 @@ class Consumer::Impl {
     const std::string topic = message.rkt == nullptr ? "" : rd_kafka_topic_name(message.rkt);
     const std::string text = rd_kafka_message_errstr(&message);
     switch (message.err) {
+      case RD_KAFKA_RESP_ERR__FATAL:  // fatal_error() tells
+        break;
       case RD_KAFKA_RESP_ERR__PARTITION_EOF:
         note_alive();
         listener_.on_end_reached({topic, message.partition}, {message.offset});
@@ -445,6 +450,7 @@ Result<Done, KafkaError> Consumer::assign(const std::vector<Start>& starts, mill
 }
 void Consumer::pause(const std::vector<TopicPartition>& partitions) { impl_->pause(partitions); }
 void Consumer::resume(const std::vector<TopicPartition>& partitions) { impl_->resume(partitions); }
+bool Consumer::reachable() const { return impl_->reachable(); }
 void Consumer::commit(const Positions& positions) { impl_->commit(positions); }
 Result<Done, KafkaError> Consumer::commit(const Positions& positions, milliseconds deadline) {
   return impl_->commit(positions, deadline);

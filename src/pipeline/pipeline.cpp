@@ -350,12 +350,7 @@ class Pipeline::Impl : public kafka::ConsumerListener {
     for (auto& answer : worker_.take()) {
       if (auto* applied = std::get_if<Worker::Applied>(&answer)) handle(*applied);
     }
-    auto committed = consumer_->commit(to_commit_, last_commit_deadline);
-    if (!committed) {
-      spdlog::warn("offsets not committed, lockstep.progress has them pipeline={}: {}",
-                   config_.name, committed.error().message);
-    }
-    to_commit_.clear();
+    commit_at_last();
     forget_assignment();
     assigned_.clear();
     spdlog::info("partitions given back pipeline={}", config_.name);
@@ -439,10 +434,21 @@ class Pipeline::Impl : public kafka::ConsumerListener {
   // ---- Now and then
 
   void commit_if_due() {
-    if (to_commit_.empty() || Clock::now() < next_commit_) return;
+    if (to_commit_.empty() || Clock::now() < next_commit_ || !consumer_->reachable()) return;
     consumer_->commit(to_commit_);
     to_commit_.clear();
     next_commit_ = Clock::now() + commit_interval;
+  }
+
+  void commit_at_last() {
+    const Result<Done, kafka::KafkaError> committed =
+        consumer_->reachable() ? consumer_->commit(to_commit_, last_commit_deadline)
+                               : kafka::KafkaError{"kafka is unreachable"};
+    if (!committed && !to_commit_.empty()) {
+      spdlog::warn("offsets not committed, lockstep.progress has them pipeline={}: {}",
+                   config_.name, committed.error().message);
+    }
+    to_commit_.clear();
   }
 
   void report_if_due() {

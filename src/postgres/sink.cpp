@@ -241,19 +241,25 @@ class PostgresSink : public Sink {
 
   Result<Positions, SinkError> positions(const std::vector<TopicPartition>& partitions) override {
     Positions found;
-    auto read = guarded([&] { found = target().positions(partitions); });
-    if (!read) return read.error();
+    if (auto connected = connect(); !connected) return connected.error();
+    auto read = guarded([&] { found = target_->positions(partitions); });
+    if (!read) return SinkError{SinkError::Kind::unavailable, read.error().message};
     return found;
   }
 
   Result<Done, SinkError> apply(const Batch& batch) override {
-    return guarded([&] { target().apply(batch); });
+    if (auto connected = connect(); !connected) return connected.error();
+    return guarded([&] { target_->apply(batch); });
   }
 
  private:
-  Target& target() {
-    if (!target_) target_ = std::make_unique<Target>(config_);
-    return *target_;
+  /// Whatever is in the way here (a database that is missing, a right to make the schema) is not
+  /// about one table: all wait until it is mended.
+  Result<Done, SinkError> connect() {
+    if (target_) return done;
+    auto connected = guarded([&] { target_ = std::make_unique<Target>(config_); });
+    if (!connected) return SinkError{SinkError::Kind::unavailable, connected.error().message};
+    return connected;
   }
 
   Result<Done, SinkError> guarded(const std::function<void()>& body) {

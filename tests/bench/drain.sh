@@ -13,7 +13,7 @@ messages=700000
 
 daemon=
 cleanup() {
-  if [[ -n $daemon ]] && kill -0 "$daemon" 2>/dev/null; then kill -TERM "$daemon" && wait "$daemon" || true; fi
+  if [[ -n $daemon ]]; then kill -TERM "$daemon" 2>/dev/null || :; fi
   "$project/tests/stack.sh" down "$stack"
 }
 trap cleanup EXIT
@@ -38,6 +38,8 @@ target_sql() { psql -qAt -v ON_ERROR_STOP=1 "$TARGET_URL" -c "$1"; }
 debezium_is_at() { [[ $(source_sql "SELECT coalesce(bool_and(confirmed_flush_lsn >= '$1'), false) FROM pg_replication_slots") == t ]]; }
 last_row_arrived() { [[ $(target_sql "SELECT count(*) FROM orders WHERE product_name = 'the last one'") == 1 ]]; }
 
+daemon_of() { daemon=$(pgrep -P "$1"); }
+
 mkdir -p "$work"
 # shellcheck source=/dev/null
 . "$("$project/tests/stack.sh" up "$stack")"
@@ -59,9 +61,9 @@ for ((run = 1; run <= runs; run++)); do
   /usr/bin/env time -f '%M %U %S' -o "$work/time" \
     "$project/build/bin/lockstepd" --config "$work/lockstep.yaml" 2>"$work/lockstepd.log" &
   timer=$!
+  until_true 5 'lockstepd to start' daemon_of "$timer"
   until_true 300 'the last row on the target' last_row_arrived
   end=$(date +%s%N)
-  daemon=$(pgrep -P "$timer")
   kill -TERM "$daemon"
   wait "$timer"
   daemon=

@@ -106,6 +106,10 @@ class Consumer {
   /// position of others (its changelog).
   void resume(const std::vector<TopicPartition>& partitions);
 
+  /// False from the moment no broker answers until one does again. Offsets are better kept back
+  /// then: librdkafka would hold on to them for the session timeout, close() included.
+  bool reachable() const;
+
   /// Sends the group's offsets without waiting; a failure is logged and made good by the next one.
   void commit(const Positions& positions);
   /// Sends them and waits. Errors: refused, or no answer within `deadline`.

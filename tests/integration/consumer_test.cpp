@@ -1,0 +1,183 @@
+#include "lockstep/kafka/consumer.hpp"
+
+#include <functional>
+
+#include "catch.hpp"
+#include "eventually.hpp"
+#include "kafka.hpp"
+#include "stack.hpp"
+
+using namespace lockstep;
+using namespace lockstep::kafka;
+using lockstep::test::eventually;
+using lockstep::test::Stack;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+struct Recorder : ConsumerListener {
+  void on_assigned(const std::vector<TopicPartition>& partitions) override { assigned = partitions; }
+  void on_revoked() override { ++revocations; }
+  void on_end_reached(const TopicPartition& tp, NextOffset end) override { ends[tp] = end; }
+  void on_position_gone(const TopicPartition& tp, const std::string&) override {
+    gone.push_back(tp);
+  }
+
+  std::vector<TopicPartition> assigned;
+  int revocations = 0;
+  Positions ends;
+  std::vector<TopicPartition> gone;
+};
+
+/// A consumer of a topic of the test's own that holds offsets 0 to 9.
+struct Fixture {
+  explicit Fixture(const std::string& name) : topic{unused(name)}, tp{topic, 0} {
+    broker.create_topic(topic);
+    for (int i = 0; i < 10; ++i) broker.produce(topic, 0, std::to_string(i), "v" + std::to_string(i));
+    broker.flush();
+    config = {Stack::from_environment().brokers, "group." + topic, {topic}, {}};
+    open();
+  }
+
+  static std::string unused(const std::string& name) {
+    static int count = 0;
+    return "consumer_test." + name + std::to_string(++count);
+  }
+
+  void open() {
+    auto opened = Consumer::open(config, events);
+    REQUIRE(opened);
+    consumer = std::move(*opened);
+    poll_until("the assignment", [&] { return !events.assigned.empty(); });
+  }
+  void poll_until(const std::string& what, const std::function<bool()>& condition) {
+    eventually(seconds{20}, what, [&] {
+      if (auto message = consumer->poll(milliseconds{50})) {
+        got.push_back(message->offset().value);
+      }
+      return condition();
+    });
+  }
+  std::vector<std::int64_t> read_to_end() {
+    events.ends.clear();
+    got.clear();
+    poll_until("the end of the log", [&] { return events.ends.contains(tp); });
+    return got;
+  }
+
+  test::Kafka broker;
+  const std::string topic;
+  const TopicPartition tp;
+  ConsumerConfig config;
+  Recorder events;
+  std::unique_ptr<Consumer> consumer;
+  std::vector<std::int64_t> got;
+};
+
+using Offsets = std::vector<std::int64_t>;
+
+}  // namespace
+
+TEST_CASE("consumer: reads from where it is told, else from the group's offset, else from the beginning") {
+  Fixture f{"starts"};
+  REQUIRE(f.consumer->assign({{f.tp, std::nullopt}}, seconds{5}));
+  CHECK(f.read_to_end() == Offsets{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+  CHECK(f.events.ends[f.tp] == NextOffset{10});
+  CHECK(f.consumer->known_end(f.tp) == NextOffset{10});
+
+  REQUIRE(f.consumer->commit({{f.tp, {7}}}, seconds{5}));
+  REQUIRE(f.consumer->assign({{f.tp, std::nullopt}}, seconds{5}));
+  CHECK(f.read_to_end() == Offsets{7, 8, 9});
+
+  REQUIRE(f.consumer->assign({{f.tp, NextOffset{4}}}, seconds{5}));
+  CHECK(f.read_to_end() == Offsets{4, 5, 6, 7, 8, 9});
+}
+
+TEST_CASE("consumer: an offset that is not in the log is told, not jumped over") {
+  Fixture f{"gone"};
+  const auto position = GENERATE(NextOffset{3}, NextOffset{11});
+  if (position < NextOffset{5}) f.broker.delete_records(f.topic, 0, 5);
+  REQUIRE(f.consumer->assign({{f.tp, position}}, seconds{5}));
+  f.got.clear();
+  f.poll_until("the news that the position is gone", [&] { return !f.events.gone.empty(); });
+  CHECK(f.events.gone.front() == f.tp);
+  CHECK(f.got.empty());
+}
+
+TEST_CASE("consumer: closing leaves the group although the membership is static") {
+  Fixture f{"leaves"};
+  REQUIRE(f.broker.members(f.config.group) == 1);
+  f.consumer->close(seconds{8});
+  CHECK(f.events.revocations == 1);
+  CHECK(f.broker.members(f.config.group) == 0);
+}
+
+TEST_CASE("consumer: a killed member has its partitions back without waiting for the session timeout") {
+  Fixture f{"returns"};
+  f.consumer.reset();  // goes without leaving, as a killed process does
+  f.events.assigned.clear();
+  const auto begin = Clock::now();
+  f.open();
+  CHECK(f.events.assigned == std::vector<TopicPartition>{f.tp});
+  CHECK(Clock::now() - begin < seconds{8});  // the session timeout is 10 s
+}
+
+TEST_CASE("consumer: the later of two members with one instance id makes the earlier one give up") {
+  Fixture f{"fenced"};
+  Recorder later_events;
+  const auto later = Consumer::open(f.config, later_events);
+  REQUIRE(later);
+  eventually(seconds{20}, "the later member's assignment", [&] {
+    (*later)->poll(milliseconds{50});
+    return !later_events.assigned.empty();
+  });
+  f.poll_until("the first to be fenced", [&] { return f.consumer->fatal_error().has_value(); });
+  CHECK_THAT(*f.consumer->fatal_error(), ContainsSubstring("group.instance.id"));
+}
+
+TEST_CASE("consumer: without a broker every wait ends") {
+  Recorder events;
+  auto opened = Consumer::open({"127.0.0.1:1", "nobody", {"nothing"}, {}}, events);
+  REQUIRE(opened);
+  auto& consumer = **opened;
+  const auto within = [](seconds limit, const std::function<void()>& body) {
+    const auto begin = Clock::now();
+    body();
+    CHECK(Clock::now() - begin < limit);
+  };
+  eventually(seconds{20}, "the loss to be noticed", [&] {
+    CHECK_FALSE(consumer.poll(milliseconds{50}));
+    return !consumer.reachable();
+  });
+  within(seconds{5}, [&] {
+    CHECK_FALSE(consumer.commit({{{"nothing", 0}, {1}}}, milliseconds{500}).has_value());
+  });
+  within(seconds{5}, [&] {
+    CHECK_FALSE(consumer.assign({{{"nothing", 0}, std::nullopt}}, milliseconds{500}).has_value());
+  });
+  within(seconds{5}, [&] { CHECK_FALSE(consumer.partition_count("nothing", milliseconds{500})); });
+  within(seconds{8}, [&] { consumer.close(seconds{3}); });
+}
+
+TEST_CASE("consumer: a property that librdkafka does not know is an error that names it") {
+  Recorder events;
+  const auto opened = Consumer::open({"127.0.0.1:1", "g", {"t"}, {{"no.such.thing", "1"}}}, events);
+  REQUIRE_FALSE(opened.has_value());
+  CHECK_THAT(opened.error().message, ContainsSubstring("no.such.thing"));
+}
+
+TEST_CASE("consumer: topics are found by name and by pattern") {
+  test::Kafka broker;
+  broker.create_topic("find_test.a", 2);
+  broker.create_topic("find_test.b", 1);
+  const auto& brokers = Stack::from_environment().brokers;
+  const auto found = find_topics({brokers, "g", {"^find_test\\..*"}, {}}, seconds{5});
+  REQUIRE(found);
+  CHECK(*found == std::map<std::string, int>{{"find_test.a", 2}, {"find_test.b", 1}});
+  const auto named = find_topics({brokers, "g", {"find_test.a", "find_test.none"}, {}}, seconds{5});
+  REQUIRE(named);
+  CHECK(*named == std::map<std::string, int>{{"find_test.a", 2}, {"find_test.none", 0}});
+  CHECK_FALSE(find_topics({"127.0.0.1:1", "g", {"t"}, {}}, milliseconds{500}).has_value());
+}

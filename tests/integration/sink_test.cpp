@@ -1,0 +1,280 @@
+#include "lockstep/postgres/sink.hpp"
+
+#include <cstdlib>
+
+#include "array.hpp"
+#include "catch.hpp"
+#include "database.hpp"
+#include "stack.hpp"
+
+using namespace lockstep;
+using lockstep::test::Database;
+using lockstep::test::Stack;
+using Kind = SinkError::Kind;
+
+namespace {
+
+const Layout id_key{{{"id", ValueType::integer, "int32", ""}}};
+const Layout id_and_v{
+    {{"id", ValueType::integer, "int32", ""}, {"v", ValueType::text, "string", ""}}};
+
+/// A batch by hand: of one partition of topic "t", from one offset to another.
+class Made {
+ public:
+  Made(const Relation& relation, std::optional<std::int64_t> expected, std::int64_t next)
+      : relation_{relation} {
+    std::optional<NextOffset> from;
+    if (expected) from = NextOffset{*expected};
+    Slice slice;
+    slice.partition = {"t", 0};
+    slice.expected = from;
+    slice.next = {next};
+    slice.source_ts_us = 1'700'000'000'000'000;
+    slice.source_position = R"(["1","2"])";
+    batch.slices.push_back(slice);
+  }
+  Made& upsert(int id, std::string_view v) {
+    Change& change = add(Op::create, id);
+    const Cell cells[] = {change.key[0], Cell{batch.arena.copy(v)}};
+    change.row_layout = &id_and_v;
+    change.row = batch.arena.copy(std::span<const Cell>{cells});
+    return *this;
+  }
+  Made& remove(int id) {
+    add(Op::remove, id);
+    return *this;
+  }
+  Made& truncate() {
+    batch.changes.push_back({});
+    batch.changes.back().op = Op::truncate;
+    batch.changes.back().relation = &relation_;
+    return *this;
+  }
+
+  Batch batch;
+
+ private:
+  Change& add(Op op, int id) {
+    const Cell key[] = {Cell{batch.arena.copy(std::to_string(id))}};
+    Change change;
+    change.op = op;
+    change.relation = &relation_;
+    change.key_layout = &id_key;
+    change.key = batch.arena.copy(std::span<const Cell>{key});
+    change.key_bytes = key[0].view();
+    batch.changes.push_back(change);
+    return batch.changes.back();
+  }
+
+  const Relation& relation_;
+};
+
+/// A target table and a pipeline of the test's own.
+struct Fixture {
+  explicit Fixture(const std::string& name)
+      : relation{"sink_test", name}, table{"sink_test." + name} {
+    target.exec("CREATE SCHEMA IF NOT EXISTS sink_test; DROP TABLE IF EXISTS " + table + ";" +
+                "CREATE TABLE " + table +
+                " (id int PRIMARY KEY, v text CHECK (v <> 'bad'), synced_at timestamptz)");
+    sink = open();
+    // Makes schema lockstep where this is the first test.
+    REQUIRE(sink->positions({{"t", 0}}));
+    target.exec("DELETE FROM lockstep.progress WHERE pipeline = '" + table + "'");
+  }
+
+  std::unique_ptr<Sink> open() const {
+    return postgres::make_sink(
+        {table, Stack::from_environment().target_url, "", "synced_at"});
+  }
+  std::string rows() {
+    return target.text("SELECT coalesce(string_agg(id || ':' || v, ' ' ORDER BY id), '') FROM " +
+                       table);
+  }
+  std::string progress() {
+    return target.text("SELECT coalesce(max(next_offset)::text, 'none') FROM lockstep.progress "
+                       "WHERE pipeline = '" + table + "'");
+  }
+
+  const Relation relation;
+  const std::string table;
+  Database target{Stack::from_environment().target_url};
+  std::unique_ptr<Sink> sink;
+};
+
+Kind kind_of(const Result<Done, SinkError>& result) {
+  REQUIRE_FALSE(result.has_value());
+  INFO(result.error().message);
+  return result.error().kind;
+}
+
+}  // namespace
+
+TEST_CASE("sink: a batch's rows and its position become visible together") {
+  Fixture f{"together"};
+  const Made first = std::move(Made{f.relation, std::nullopt, 3}.upsert(1, "a").upsert(2, "b").upsert(3, "c"));
+  REQUIRE(f.sink->apply(first.batch));
+  CHECK(f.rows() == "1:a 2:b 3:c");
+  CHECK(f.progress() == "3");
+  CHECK(f.target.text("SELECT bool_and(synced_at = updated_at) FROM " + f.table +
+                      ", lockstep.progress WHERE pipeline = '" + f.table + "'") == "t");
+
+  const Made second = std::move(Made{f.relation, 3, 6}.upsert(1, "z").remove(2).upsert(4, "d"));
+  REQUIRE(f.sink->apply(second.batch));
+  CHECK(f.rows() == "1:z 3:c 4:d");
+  CHECK(f.progress() == "6");
+  CHECK(f.target.text("SELECT source_position || ' ' || extract(epoch FROM source_time)::bigint "
+                      "FROM lockstep.progress WHERE pipeline = '" + f.table + "'") ==
+        "[\"1\",\"2\"] 1700000000");
+  CHECK((*f.sink->positions({{"t", 0}, {"t", 1}})) == Positions{{{"t", 0}, {6}}});
+}
+
+TEST_CASE("sink: a truncate empties the table before the rows that came after it") {
+  Fixture f{"truncated"};
+  REQUIRE(f.sink->apply(std::move(Made{f.relation, std::nullopt, 2}.upsert(1, "a").upsert(2, "b")).batch));
+  REQUIRE(f.sink->apply(std::move(Made{f.relation, 2, 5}.upsert(3, "c").truncate().upsert(4, "d")).batch));
+  CHECK(f.rows() == "4:d");
+}
+
+TEST_CASE("sink: whoever finds the position moved by another changes nothing") {
+  Fixture f{"fenced"};
+  REQUIRE(f.sink->apply(std::move(Made{f.relation, std::nullopt, 2}.upsert(1, "new")).batch));
+  const auto another = f.open();
+  SECTION("a stalled owner that still believes in an older position") {
+    REQUIRE(f.sink->apply(std::move(Made{f.relation, 2, 9}.upsert(1, "newer")).batch));
+    CHECK(kind_of(another->apply(std::move(Made{f.relation, 2, 4}.upsert(1, "old")).batch)) ==
+          Kind::moved);
+    CHECK(f.rows() == "1:newer");
+    CHECK(f.progress() == "9");
+  }
+  SECTION("one that believes there is none") {
+    CHECK(kind_of(another->apply(
+              std::move(Made{f.relation, std::nullopt, 1}.upsert(1, "old")).batch)) == Kind::moved);
+    CHECK(f.rows() == "1:new");
+    CHECK(f.progress() == "2");
+  }
+}
+
+TEST_CASE("sink: a batch that took effect although its answer was lost is not applied twice") {
+  Fixture f{"lost_answer"};
+  const Made batch = std::move(Made{f.relation, std::nullopt, 2}.upsert(1, "a"));
+  REQUIRE(f.sink->apply(batch.batch));
+  const auto version = f.target.text("SELECT xmin FROM " + f.table);
+  const auto after_reconnect = f.open();
+  CHECK(after_reconnect->apply(batch.batch));
+  CHECK(f.target.text("SELECT xmin FROM " + f.table) == version);
+}
+
+TEST_CASE("sink: a lost connection is unavailable once, then the same batch is applied") {
+  Fixture f{"lost_connection"};
+  REQUIRE(f.sink->apply(std::move(Made{f.relation, std::nullopt, 1}.upsert(1, "a")).batch));
+  f.target.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'lockstep' AND pid <> pg_backend_pid()");
+  const Made batch = std::move(Made{f.relation, 1, 2}.upsert(1, "b"));
+  CHECK(kind_of(f.sink->apply(batch.batch)) == Kind::unavailable);
+  CHECK(f.sink->apply(batch.batch));
+  CHECK(f.rows() == "1:b");
+}
+
+TEST_CASE("sink: a target that is not there is unavailable, and says why in one line") {
+  const auto sink = postgres::make_sink(
+      {"p", "postgresql://postgres:secret@127.0.0.1:1/target_db", "", "synced_at"});
+  const auto positions = sink->positions({{"t", 0}});
+  REQUIRE_FALSE(positions.has_value());
+  CHECK(positions.error().kind == Kind::unavailable);
+  CHECK(positions.error().message.find('\n') == std::string::npos);
+  CHECK(positions.error().message.find("secret") == std::string::npos);
+}
+
+TEST_CASE("sink: what the target refuses leaves rows and position alone, and can be mended") {
+  Fixture f{"refused"};
+  REQUIRE(f.sink->apply(std::move(Made{f.relation, std::nullopt, 1}.upsert(1, "a")).batch));
+  struct Case {
+    std::string_view name;
+    std::string breaking;
+    std::string mending;
+    std::string want;  ///< part of the message
+  };
+  const Case cases[] = {
+      {"a constraint", "", "ALTER TABLE sink_test.refused DROP CONSTRAINT refused_v_check",
+       "violates check constraint \"refused_v_check\" (SQLSTATE 23514)"},
+      {"a missing table", "ALTER TABLE sink_test.refused RENAME TO elsewhere",
+       "ALTER TABLE sink_test.elsewhere RENAME TO refused",
+       "target table sink_test.refused does not exist: create it, then restart"},
+      {"a missing column", "ALTER TABLE sink_test.refused RENAME v TO w",
+       "ALTER TABLE sink_test.refused RENAME w TO v",
+       "has no column \"v\" (string at the source): add it, then restart"},
+      {"a value that does not fit", "ALTER TABLE sink_test.refused ALTER v TYPE varchar(2)",
+       "ALTER TABLE sink_test.refused ALTER v TYPE text",
+       "value too long for type character varying(2) (SQLSTATE 22001)"},
+  };
+  for (const auto& c : cases) {
+    DYNAMIC_SECTION(c.name) {
+      if (!c.breaking.empty()) f.target.exec(c.breaking);
+      // A new session: the old one has planned with the catalog as it was.
+      const auto sink = f.open();
+      const Made batch = std::move(Made{f.relation, 1, 3}.remove(1).upsert(2, "bad"));
+      const auto result = sink->apply(batch.batch);
+      CHECK(kind_of(result) == Kind::refused);
+      CHECK_THAT(result.error().message, ContainsSubstring(c.want));
+      CHECK(f.progress() == "1");
+      f.target.exec(c.mending);
+      if (c.name != "a constraint") {
+        f.target.exec("ALTER TABLE sink_test.refused DROP CONSTRAINT refused_v_check");
+      }
+      CHECK(f.rows() == "1:a");
+      const auto again = sink->apply(batch.batch);
+      INFO((again ? "" : again.error().message));
+      CHECK(again.has_value());
+      CHECK(f.rows() == "2:bad");
+      CHECK(f.progress() == "3");
+    }
+  }
+}
+
+TEST_CASE("sink: a batch of many megabytes goes in several statements, whole") {
+  Fixture f{"large"};
+  Made batch{f.relation, std::nullopt, 1};
+  const std::string value(100'000, 'x');
+  for (int id = 0; id < 300; ++id) batch.upsert(id, value + std::to_string(id));
+  REQUIRE(f.sink->apply(batch.batch));
+  CHECK(f.target.text("SELECT count(*) || ' ' || sum(length(v)) || ' ' || "
+                      "count(*) FILTER (WHERE v LIKE '%x' || id) FROM " + f.table) ==
+        "300 30000790 300");
+}
+
+TEST_CASE("sink: two daemons that meet a target without schema lockstep both get one") {
+  const auto& url = Stack::from_environment().target_url;
+  Database admin{url};
+  admin.exec("DROP DATABASE IF EXISTS sink_test_empty");
+  admin.exec("CREATE DATABASE sink_test_empty");
+  const auto other = url.substr(0, url.rfind('/')) + "/sink_test_empty";
+  for (int round = 0; round < 2; ++round) {
+    const auto sink = postgres::make_sink({"p", other, "", ""});
+    const auto positions = sink->positions({{"t", 0}});
+    REQUIRE(positions);
+    CHECK(positions->empty());
+  }
+  admin.exec("DROP DATABASE sink_test_empty WITH (FORCE)");
+}
+
+TEST_CASE("array: the bytes are those of PostgreSQL's array_send") {
+  Database target{Stack::from_environment().target_url};
+  const auto hex = [](const std::string& bytes) {
+    std::string text = "\\x";
+    for (const unsigned char c : bytes) {
+      constexpr auto digits = "0123456789abcdef";
+      text += digits[c >> 4];
+      text += digits[c & 15];
+    }
+    return text;
+  };
+  postgres::BinaryArray texts{postgres::BinaryArray::text_oid};
+  texts.add("ab");
+  texts.add("");
+  CHECK(hex(std::move(texts).take()) == target.text("SELECT array_send('{ab,\"\"}'::text[])"));
+  postgres::BinaryArray bytes{postgres::BinaryArray::bytea_oid};
+  bytes.add(std::string_view{"\x00\xff", 2});
+  bytes.add_null();
+  CHECK(hex(std::move(bytes).take()) ==
+        target.text("SELECT array_send(array['\\x00ff'::bytea, NULL])"));
+}
