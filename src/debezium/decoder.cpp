@@ -96,16 +96,8 @@ Problem in_column(const Column& column, const Problem& problem) {
   return {"column \"" + column.name + "\" (" + column.described + "): " + problem.text};
 }
 
-/// Kafka Connect's wrapper: exactly these two, the schema an object or null.
-bool is_wrapper(simdjson::dom::object root) {
-  if (root.size() != 2) return false;
-  simdjson::dom::element schema;
-  simdjson::dom::element payload;
-  if (root["schema"].get(schema) || root["payload"].get(payload)) return false;
-  simdjson::dom::object object;
-  std::string_view type;
-  return schema.is_null() ||
-         (schema.get(object) == simdjson::SUCCESS && object["type"].get(type) == simdjson::SUCCESS);
+Problem malformed_because(simdjson::error_code error) {
+  return {malformed.text + ": " + simdjson::error_message(error)};
 }
 
 /// The schema of the envelope's `after`; nullopt: the schema is no envelope's.
@@ -123,7 +115,7 @@ std::optional<simdjson::dom::object> after_of(simdjson::dom::object envelope) {
   return std::nullopt;
 }
 
-/// Whether schemaless JSON may be a wrapper instead: is_wrapper() must decide.
+/// Whether schemaless JSON may be a wrapper instead: learn() must decide.
 bool may_be_wrapper(std::string_view json) {
   return json.starts_with(R"({"schema")") || json.starts_with(R"({"payload")") ||
          !json.starts_with(R"({")");
@@ -213,52 +205,70 @@ Result<const Relation*, Problem> Decoder::Impl::relation_of(const Topic& topic,
 }
 
 // A shape is matched without looking at what stands between prefix and suffix. That is exact: if it
-// is one JSON object (json_ checks it), then the record is the wrapper of it. If it is not, the
-// record is no JSON, or a wrapper of something else, or has more members than a wrapper has: bad
-// in any case.
+// is one JSON object (the reader of json_ finds out), then the record is the wrapper of it. If it
+// is not, the record is no JSON, or a wrapper of something else, or has more members than a wrapper
+// has: bad in any case.
 Result<const Shape*, Problem> Decoder::Impl::open(Shapes& shapes, std::string_view record,
                                                   bool is_key) {
   auto& known = shapes.known;
   const bool schemaless_is_sure = !may_be_wrapper(record);
-  for (auto shape = known.begin(); shape != known.end(); ++shape) {
-    const bool takes_all = (*shape)->prefix.empty();
-    if (takes_all && !schemaless_is_sure) continue;
-    const auto payload = (*shape)->payload_of(record);
-    if (!payload) continue;
-    std::rotate(known.begin(), shape, shape + 1);
-    if (!json_.open(*payload)) return malformed;
-    return known.front().get();
+  const auto matches = [&](const std::unique_ptr<const Shape>& shape) {
+    return (!shape->prefix.empty() || schemaless_is_sure) && shape->payload_of(record);
+  };
+  const auto match = std::find_if(known.begin(), known.end(), matches);
+  if (match != known.end()) {
+    std::rotate(known.begin(), match, match + 1);
+  } else {
+    auto shape = learn(record, is_key);
+    if (!shape) return shape.error();
+    if (known.size() >= most_shapes_per_topic) known.pop_back();
+    known.insert(known.begin(), std::make_unique<const Shape>(*std::move(shape)));
   }
-
-  auto shape = learn(record, is_key);
-  if (!shape) return shape.error();
-  if (known.size() >= most_shapes_per_topic) known.pop_back();
-  known.insert(known.begin(), std::make_unique<const Shape>(*std::move(shape)));
-  if (!json_.open(*known.front()->payload_of(record))) return malformed;
-  return known.front().get();
+  const Shape& shape = *known.front();
+  if (const auto error = json_.open(*shape.payload_of(record))) return malformed_because(error);
+  return &shape;
 }
 
+/// Kafka Connect's wrapper has exactly two members: the schema, an object or null, and the payload.
+/// What is none is schemaless.
 Result<Shape, Problem> Decoder::Impl::learn(std::string_view record, bool is_key) {
-  simdjson::dom::element element;
-  if (const auto error = schema_parser_.parse(record.data(), record.size()).get(element)) {
-    return Problem{std::string{"no JSON: "} + simdjson::error_message(error)};
-  }
-  simdjson::dom::object root;
-  if (element.get(root) != simdjson::SUCCESS) return Problem{"no JSON object"};
-  Shape shape;
-  if (!is_wrapper(root)) return shape;
-
-  const auto members = top_level_members(record);
-  const auto payload = std::find_if(members.begin(), members.end(), [](const MemberSpan& member) {
-    return member.key == "payload" && member.value.starts_with('{');
+  if (const auto error = json_.open(record)) return malformed_because(error);
+  std::size_t members = 0;
+  bool has_null_schema = false;
+  bool has_other_payload = false;
+  std::optional<std::string_view> schema_json;
+  std::optional<std::string_view> payload;
+  const bool well_formed = json_.each_member(json_.root(), [&](JsonKey& key, JsonValue& value) {
+    ++members;
+    if (key.is("schema\"")) {
+      has_null_schema = value.is_null();
+      if (value.is_object()) schema_json = value.raw();
+    } else if (key.is("payload\"")) {
+      has_other_payload = !value.is_object();
+      if (value.is_object()) payload = value.raw();
+    }
+    return true;
   });
-  if (payload == members.end()) return Problem{"its payload is no JSON object"};
-  const auto begin = static_cast<std::size_t>(payload->value.data() - record.data());
-  shape.prefix = record.substr(0, begin);
-  shape.suffix = record.substr(begin + payload->value.size());
+  if (!well_formed || !json_.is_at_end()) return malformed;
 
+  Shape shape;
+  const bool is_wrapper =
+      members == 2 && (schema_json || has_null_schema) && (payload || has_other_payload);
+  if (!is_wrapper) return shape;
   simdjson::dom::object schema;
-  if (root["schema"].get(schema) != simdjson::SUCCESS) return shape;  // it is null
+  if (schema_json) {
+    const auto error =
+        schema_parser_.parse(schema_json->data(), schema_json->size()).get_object().get(schema);
+    if (error) return Problem{"its schema is malformed: " + std::string{error_message(error)}};
+    std::string_view type;
+    if (schema["type"].get(type) != simdjson::SUCCESS) return shape;  // a column of that name
+  }
+  if (!payload) return Problem{"its payload is no JSON object"};
+  const auto begin = static_cast<std::size_t>(payload->data() - json_.text().data());
+  shape.prefix = record.substr(0, begin);
+  shape.suffix = record.substr(begin + payload->size());
+  if (!schema_json) return shape;
+
   shape.has_schema = true;
   std::string_view name;
   if (schema["name"].get(name) == simdjson::SUCCESS) shape.schema_name = name;

@@ -1,6 +1,5 @@
 #include "json.hpp"
 
-#include <algorithm>
 #include <bit>
 
 namespace lockstep::debezium {
@@ -17,38 +16,6 @@ std::string_view without_trailing_space(std::string_view text) {
 
 bool contains(std::string_view text, char c) {
   return std::memchr(text.data(), c, text.size()) != nullptr;
-}
-
-// Readers of JSON that is known to be valid.
-
-std::size_t skip_space(std::string_view json, std::size_t at) {
-  while (at < json.size() && is_space(json[at])) ++at;
-  return at;
-}
-
-std::size_t end_of_string(std::string_view json, std::size_t at) {
-  for (++at; at < json.size() && json[at] != '"'; ++at) {
-    if (json[at] == '\\') ++at;
-  }
-  return std::min(at + 1, json.size());
-}
-
-std::size_t end_of_value(std::string_view json, std::size_t at) {
-  std::size_t depth = 0;
-  while (at < json.size()) {
-    const char c = json[at];
-    if (c == '"') {
-      at = end_of_string(json, at);
-      if (depth == 0) return at;
-      continue;
-    }
-    if (depth == 0 && (c == ',' || c == '}' || c == ']' || is_space(c)))
-      return at;  // a scalar's end
-    ++at;
-    if (c == '{' || c == '[') ++depth;
-    if ((c == '}' || c == ']') && --depth == 0) return at;
-  }
-  return at;
 }
 
 }  // namespace
@@ -130,38 +97,23 @@ std::optional<std::string_view> JsonValue::raw() {
   return without_trailing_space(json);
 }
 
-bool JsonReader::open(std::string_view json) {
+simdjson::error_code JsonReader::open(std::string_view json) {
   if (capacity_ < json.size() + simdjson::SIMDJSON_PADDING) {
     capacity_ = std::bit_ceil(json.size() + simdjson::SIMDJSON_PADDING);
     buffer_ = std::make_unique_for_overwrite<char[]>(capacity_);
-    if (parser_.allocate(capacity_) != simdjson::SUCCESS) return false;
+    if (const auto error = parser_.allocate(capacity_)) return error;
   }
   size_ = json.size();
-  std::memcpy(buffer_.get(), json.data(), size_);
+  if (size_ > 0) std::memcpy(buffer_.get(), json.data(), size_);
   std::memset(buffer_.get() + size_, 0, simdjson::SIMDJSON_PADDING);
-  return parser_.iterate(buffer_.get(), size_, capacity_).get(document_) == simdjson::SUCCESS &&
-         document_.get_object().get(root_) == simdjson::SUCCESS;
+  if (const auto error = parser_.iterate(buffer_.get(), size_, capacity_).get(document_)) {
+    return error;
+  }
+  return document_.get_object().get(root_);
 }
 
 bool JsonReader::is_at_end() {
   return document_.current_location().error() == simdjson::OUT_OF_BOUNDS;
-}
-
-std::vector<MemberSpan> top_level_members(std::string_view json) {
-  std::vector<MemberSpan> members;
-  for (std::size_t at = skip_space(json, 0) + 1;; ++at) {  // behind the brace, then each comma
-    at = skip_space(json, at);
-    if (at >= json.size() || json[at] != '"') return members;
-    const std::size_t key = at + 1;
-    at = end_of_string(json, at);
-    const std::size_t key_size = at - 1 - key;
-    at = skip_space(json, skip_space(json, at) + 1);
-    const std::size_t value = at;
-    at = end_of_value(json, at);
-    members.push_back({.key = json.substr(key, key_size), .value = json.substr(value, at - value)});
-    at = skip_space(json, at);
-    if (at >= json.size() || json[at] != ',') return members;
-  }
 }
 
 }  // namespace lockstep::debezium

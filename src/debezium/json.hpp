@@ -10,7 +10,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace lockstep::debezium {
 
@@ -96,8 +95,11 @@ class JsonValue {
 /// Parses one object after the other from a buffer that it keeps.
 class JsonReader {
  public:
-  /// Copies `json` and opens it; what was read from the one before is gone. False: no object.
-  bool open(std::string_view json);
+  /// Copies `json` and opens it; what was read from the one before is gone. Errors: it is no
+  /// object, or no JSON in UTF-8; what is in the object shows only as it is read.
+  simdjson::error_code open(std::string_view json);
+  /// The copy.
+  std::string_view text() const noexcept { return {buffer_.get(), size_}; }
   simdjson::ondemand::object& root() noexcept { return root_; }
   /// Whether nothing but the root object, now read to its end, is in the buffer.
   bool is_at_end();
@@ -124,13 +126,5 @@ class JsonReader {
   simdjson::ondemand::document document_;
   simdjson::ondemand::object root_;
 };
-
-/// A member of an object, as it is written.
-struct MemberSpan {
-  std::string_view key;  ///< without the quotes
-  std::string_view value;
-};
-/// The members of `json`, which must be a valid object; the spans point into it.
-std::vector<MemberSpan> top_level_members(std::string_view json);
 
 }  // namespace lockstep::debezium
