@@ -1,6 +1,6 @@
 #include <CLI/CLI.hpp>
-#include <csignal>
 #include <atomic>
+#include <csignal>
 #include <cstdlib>
 #include <ctime>
 #include <iostream>
@@ -51,8 +51,7 @@ class Running {
  public:
   explicit Running(const config::Config& config, const config::Pipeline& pipeline)
       : name_{pipeline.name},
-        pipeline_{{pipeline.name, daemon::consumer_config(config, pipeline),
-                   {pipeline.batch.max_events, pipeline.batch.max_bytes, pipeline.batch.max_wait}},
+        pipeline_{{pipeline.name, daemon::consumer_config(config, pipeline), pipeline.batch},
                   postgres::make_sink(daemon::sink_config(pipeline))},
         thread_{[this](const std::stop_token& stop) {
           if (auto ended = pipeline_.run(stop); !ended) {
@@ -65,7 +64,9 @@ class Running {
   void request_stop() { thread_.request_stop(); }
   bool ended() const { return ended_; }
   bool failed() const { return failed_; }
-  bool alive() const { return Clock::now() - pipeline_.last_sign_of_life() < silence_means_hanging; }
+  bool alive() const {
+    return Clock::now() - pipeline_.last_sign_of_life() < silence_means_hanging;
+  }
 
  private:
   const std::string name_;

@@ -136,9 +136,15 @@ void Message::Destroy::operator()(rd_kafka_message_s* message) const noexcept {
   rd_kafka_message_destroy(message);
 }
 
-std::string_view Message::topic() const { return rd_kafka_topic_name(message_->rkt); }
-std::int32_t Message::partition() const { return message_->partition; }
-RecordOffset Message::offset() const { return {message_->offset}; }
+std::string_view Message::topic() const {
+  return rd_kafka_topic_name(message_->rkt);
+}
+std::int32_t Message::partition() const {
+  return message_->partition;
+}
+RecordOffset Message::offset() const {
+  return {message_->offset};
+}
 
 std::optional<std::string_view> Message::key() const {
   if (message_->key == nullptr) return std::nullopt;
@@ -167,9 +173,8 @@ class Consumer::Impl {
     if (!conf) return conf.error();
     rd_kafka_conf_set_opaque(conf->get(), this);
     rd_kafka_conf_set_rebalance_cb(
-        conf->get(),
-        [](rd_kafka_t*, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t* list,
-           void* self) { static_cast<Impl*>(self)->rebalance(err, *list); });
+        conf->get(), [](rd_kafka_t*, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t* list,
+                        void* self) { static_cast<Impl*>(self)->rebalance(err, *list); });
     rd_kafka_conf_set_error_cb(conf->get(), [](rd_kafka_t*, int err, const char* text, void* self) {
       static_cast<Impl*>(self)->note_error(static_cast<rd_kafka_resp_err_t>(err), text);
     });
@@ -272,8 +277,8 @@ class Consumer::Impl {
   std::optional<NextOffset> known_end(const TopicPartition& tp) const {
     std::int64_t low = 0;
     std::int64_t high = 0;
-    const auto err = rd_kafka_get_watermark_offsets(handle_.get(), tp.topic.c_str(), tp.partition,
-                                                    &low, &high);
+    const auto err =
+        rd_kafka_get_watermark_offsets(handle_.get(), tp.topic.c_str(), tp.partition, &low, &high);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR || high < 0) return std::nullopt;
     return NextOffset{high};
   }
@@ -308,7 +313,8 @@ class Consumer::Impl {
     const Queue events{rd_kafka_queue_new(handle_.get())};
     const ErrorHandle refused{rd_kafka_consumer_close_queue(handle_.get(), events.get())};
     while (!refused && rd_kafka_consumer_closed(handle_.get()) == 0 && Clock::now() < end) {
-      const Event event{rd_kafka_queue_poll(events.get(), ms(std::min(until(end), milliseconds{100})))};
+      const Event event{
+          rd_kafka_queue_poll(events.get(), ms(std::min(until(end), milliseconds{100})))};
       if (event && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE) {
         rebalance(rd_kafka_event_error(event.get()),
                   *rd_kafka_event_topic_partition_list(event.get()));
@@ -381,8 +387,7 @@ class Consumer::Impl {
   }
 
   void note_commit(rd_kafka_resp_err_t err) {
-    const bool failed =
-        err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR__NO_OFFSET;
+    const bool failed = err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR__NO_OFFSET;
     if (failed && !commits_fail_) {
       spdlog::warn("offset commit failed, the next one makes it good: {}", rd_kafka_err2str(err));
     }
@@ -444,14 +449,24 @@ Result<std::unique_ptr<Consumer>, KafkaError> Consumer::open(const ConsumerConfi
   return std::unique_ptr<Consumer>{new Consumer{std::move(impl)}};
 }
 
-std::optional<Message> Consumer::poll(milliseconds timeout) { return impl_->poll(timeout); }
+std::optional<Message> Consumer::poll(milliseconds timeout) {
+  return impl_->poll(timeout);
+}
 Result<Done, KafkaError> Consumer::assign(const std::vector<Start>& starts, milliseconds deadline) {
   return impl_->assign(starts, deadline);
 }
-void Consumer::pause(const std::vector<TopicPartition>& partitions) { impl_->pause(partitions); }
-void Consumer::resume(const std::vector<TopicPartition>& partitions) { impl_->resume(partitions); }
-bool Consumer::reachable() const { return impl_->reachable(); }
-void Consumer::commit(const Positions& positions) { impl_->commit(positions); }
+void Consumer::pause(const std::vector<TopicPartition>& partitions) {
+  impl_->pause(partitions);
+}
+void Consumer::resume(const std::vector<TopicPartition>& partitions) {
+  impl_->resume(partitions);
+}
+bool Consumer::reachable() const {
+  return impl_->reachable();
+}
+void Consumer::commit(const Positions& positions) {
+  impl_->commit(positions);
+}
 Result<Done, KafkaError> Consumer::commit(const Positions& positions, milliseconds deadline) {
   return impl_->commit(positions, deadline);
 }
@@ -461,8 +476,12 @@ std::optional<NextOffset> Consumer::known_end(const TopicPartition& tp) const {
 Result<int, KafkaError> Consumer::partition_count(const std::string& topic, milliseconds deadline) {
   return impl_->partition_count(topic, deadline);
 }
-std::optional<std::string> Consumer::fatal_error() const { return impl_->fatal_error(); }
-void Consumer::close(milliseconds deadline) { impl_->close(deadline); }
+std::optional<std::string> Consumer::fatal_error() const {
+  return impl_->fatal_error();
+}
+void Consumer::close(milliseconds deadline) {
+  impl_->close(deadline);
+}
 
 Result<std::map<std::string, int>, KafkaError> find_topics(const ConsumerConfig& config,
                                                            milliseconds deadline) {
@@ -482,8 +501,8 @@ Result<std::map<std::string, int>, KafkaError> find_topics(const ConsumerConfig&
     const bool wanted = std::any_of(
         config.topics.begin(), config.topics.end(), [&](const std::string& name_or_pattern) {
           return name_or_pattern.starts_with('^')
-                     ? std::regex_search(topic.topic, std::regex{name_or_pattern,
-                                                                 std::regex::extended})
+                     ? std::regex_search(topic.topic,
+                                         std::regex{name_or_pattern, std::regex::extended})
                      : name_or_pattern == topic.topic;
         });
     if (wanted) found[topic.topic] = topic.partition_cnt;

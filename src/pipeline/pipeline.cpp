@@ -186,7 +186,8 @@ class Pipeline::Impl : public kafka::ConsumerListener {
   /// A truncate can only be put in order with the rows if they are in its own partition.
   std::optional<std::string> truncate_without_order(const kafka::Message& message) {
     const auto count = consumer_->partition_count(std::string{message.topic()}, kafka_deadline);
-    if (!count) return "TRUNCATE, and the topic's partitions can't be counted: " + count.error().message;
+    if (!count)
+      return "TRUNCATE, and the topic's partitions can't be counted: " + count.error().message;
     if (*count == 1) return std::nullopt;
     return "TRUNCATE in a topic with " + std::to_string(*count) +
            " partitions: its order among the rows of the others is not known. Truncate the target "
@@ -201,8 +202,8 @@ class Pipeline::Impl : public kafka::ConsumerListener {
   Slice& slice_of(Batch& batch, Partition& partition, const kafka::Message& message) {
     if (!partition.slice) {
       partition.slice = batch.slices.size();
-      batch.slices.push_back({{std::string{message.topic()}, message.partition()},
-                              partition.chained, {}, 0, {}});
+      batch.slices.push_back(
+          {{std::string{message.topic()}, message.partition()}, partition.chained, {}, 0, {}});
     }
     return batch.slices[*partition.slice];
   }
@@ -366,12 +367,13 @@ class Pipeline::Impl : public kafka::ConsumerListener {
     const auto found = partitions_.find(tp);
     if (found == partitions_.end()) return;
     const auto position = found->second.position;
-    stop_table(*tables_[found->second.table],
-               to_string(tp) + (position ? "@" + std::to_string(position->value) : "") +
-                   ": this offset is not in the log: retention has passed it, or the topic was made "
-                   "anew; changes may be missing. Take a new snapshot of the table, set next_offset "
-                   "in lockstep.progress to where to go on, restart (docs/operation.md). Kafka: " +
-                   cause);
+    stop_table(
+        *tables_[found->second.table],
+        to_string(tp) + (position ? "@" + std::to_string(position->value) : "") +
+            ": this offset is not in the log: retention has passed it, or the topic was made "
+            "anew; changes may be missing. Take a new snapshot of the table, set next_offset "
+            "in lockstep.progress to where to go on, restart (docs/operation.md). Kafka: " +
+            cause);
   }
 
   /// Back to holding nothing: buffers dropped, answers under way ignored.
@@ -497,12 +499,12 @@ class Pipeline::Impl : public kafka::ConsumerListener {
   Worker worker_;
   std::unique_ptr<kafka::Consumer> consumer_;
 
-  std::vector<std::unique_ptr<Table>> tables_;  // only grows: indexes and addresses stay
+  std::vector<std::unique_ptr<Table>> tables_;      // only grows: indexes and addresses stay
   std::map<TopicPartition, Partition> partitions_;  // those that are being read
   std::pair<const TopicPartition, Partition>* last_found_ = nullptr;
   std::vector<TopicPartition> assigned_;
-  std::vector<TopicPartition> awaiting_start_;    // assigned, positions not known yet
-  std::optional<Clock::time_point> start_at_;     // when to ask for them
+  std::vector<TopicPartition> awaiting_start_;  // assigned, positions not known yet
+  std::optional<Clock::time_point> start_at_;   // when to ask for them
 
   std::size_t filling_bytes_ = 0;  // of all tables' filling batches
   std::optional<Clock::time_point> full_since_;
@@ -521,8 +523,12 @@ Pipeline::Pipeline(PipelineConfig config, std::unique_ptr<Sink> sink)
     : impl_{std::make_unique<Impl>(std::move(config), std::move(sink))} {}
 Pipeline::~Pipeline() = default;
 
-Result<Done, std::string> Pipeline::run(const std::stop_token& stop) { return impl_->run(stop); }
+Result<Done, std::string> Pipeline::run(const std::stop_token& stop) {
+  return impl_->run(stop);
+}
 
-Clock::time_point Pipeline::last_sign_of_life() const noexcept { return impl_->last_loop_; }
+Clock::time_point Pipeline::last_sign_of_life() const noexcept {
+  return impl_->last_loop_;
+}
 
 }  // namespace lockstep::pipeline

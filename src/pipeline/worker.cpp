@@ -29,9 +29,9 @@ milliseconds jittered(milliseconds backoff) {
 }  // namespace
 
 Worker::Worker(std::string name, std::unique_ptr<Sink> sink)
-    : name_{std::move(name)},
-      sink_{std::move(sink)},
-      thread_{[this](const std::stop_token& stop) { work(stop); }} {}
+    : name_{std::move(name)}, sink_{std::move(sink)}, thread_{[this](const std::stop_token& stop) {
+        work(stop);
+      }} {}
 
 void Worker::push(Task task) {
   const std::scoped_lock lock{mutex_};
@@ -123,8 +123,8 @@ auto Worker::persist(std::uint64_t epoch, const std::stop_token& stop, const Att
     auto result = attempt();
     if (result || result.error().kind != SinkError::Kind::unavailable) {
       if (!last_cause.empty()) {
-        spdlog::info("target is back pipeline={} after_ms={} tries={}", name_,
-                     since(begin).count(), tries);
+        spdlog::info("target is back pipeline={} after_ms={} tries={}", name_, since(begin).count(),
+                     tries);
       }
       return result;
     }

@@ -254,8 +254,8 @@ Result<StatementPlan, PlanError> plan_remove(const TargetTable& table, const Lay
   for (std::size_t i = 0; i < parameters->columns.size(); ++i) {
     conditions.push_back("t." + parameters->columns[i] + " = " + parameters->expressions[i]);
   }
-  return StatementPlan{"DELETE FROM " + quoted_name(table) + " AS t USING " +
-                           parameters->unnest() + " WHERE " + join(conditions, " AND "),
+  return StatementPlan{"DELETE FROM " + quoted_name(table) + " AS t USING " + parameters->unnest() +
+                           " WHERE " + join(conditions, " AND "),
                        std::move(parameters->plans)};
 }
 

@@ -57,7 +57,7 @@ constexpr std::size_t max_statement_bytes = 8 * 1024 * 1024;
 /// The array parameters for as many of `changes` as one statement takes, from `begin` on; sets
 /// `begin` to the first that it left out.
 std::vector<std::string> encode(const StatementPlan& plan, Changes changes,
-                                std::span<const Cell> Change::* cells, std::size_t& begin) {
+                                std::span<const Cell> Change::*cells, std::size_t& begin) {
   std::size_t end = begin;
   for (std::size_t bytes = 0; end < changes.size() && bytes < max_statement_bytes; ++end) {
     for (const auto& parameter : plan.parameters) {
@@ -145,8 +145,7 @@ class Target {
   Positions positions(pqxx::transaction_base& tx, const std::vector<TopicPartition>& partitions) {
     Positions found;
     for (const auto& tp : partitions) {
-      const auto row =
-          run_prepared(tx, "read_progress", config_.pipeline, tp.topic, tp.partition);
+      const auto row = run_prepared(tx, "read_progress", config_.pipeline, tp.topic, tp.partition);
       if (!row.empty()) found[tp] = NextOffset{row[0][0].as<std::int64_t>()};
     }
     return found;
@@ -163,12 +162,11 @@ class Target {
   void move(pqxx::work& tx, const Slice& slice) {
     const auto& [topic, partition] = slice.partition;
     const auto moved =
-        slice.expected
-            ? run_prepared(tx, "move_progress", config_.pipeline, topic, partition,
-                           slice.next.value, slice.source_position, slice.source_ts_us,
-                           slice.expected->value)
-            : run_prepared(tx, "begin_progress", config_.pipeline, topic, partition,
-                           slice.next.value, slice.source_position, slice.source_ts_us);
+        slice.expected ? run_prepared(tx, "move_progress", config_.pipeline, topic, partition,
+                                      slice.next.value, slice.source_position, slice.source_ts_us,
+                                      slice.expected->value)
+                       : run_prepared(tx, "begin_progress", config_.pipeline, topic, partition,
+                                      slice.next.value, slice.source_position, slice.source_ts_us);
     if (moved.affected_rows() != 1) throw Moved{};
   }
 
@@ -184,7 +182,7 @@ class Target {
   }
 
   void run(pqxx::work& tx, const Statement& statement, const RowGroup& group,
-           std::span<const Cell> Change::* cells) {
+           std::span<const Cell> Change::*cells) {
     for (std::size_t begin = 0; begin < group.changes.size();) {
       run_prepared_binary(tx, statement.name, encode(statement.plan, group.changes, cells, begin));
     }

@@ -18,7 +18,9 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 struct Recorder : ConsumerListener {
-  void on_assigned(const std::vector<TopicPartition>& partitions) override { assigned = partitions; }
+  void on_assigned(const std::vector<TopicPartition>& partitions) override {
+    assigned = partitions;
+  }
   void on_revoked() override { ++revocations; }
   void on_end_reached(const TopicPartition& tp, NextOffset end) override { ends[tp] = end; }
   void on_position_gone(const TopicPartition& tp, const std::string&) override {
@@ -35,7 +37,8 @@ struct Recorder : ConsumerListener {
 struct Fixture {
   explicit Fixture(const std::string& name) : topic{unused(name)}, tp{topic, 0} {
     broker.create_topic(topic);
-    for (int i = 0; i < 10; ++i) broker.produce(topic, 0, std::to_string(i), "v" + std::to_string(i));
+    for (int i = 0; i < 10; ++i)
+      broker.produce(topic, 0, std::to_string(i), "v" + std::to_string(i));
     broker.flush();
     config = {Stack::from_environment().brokers, "group." + topic, {topic}, {}};
     open();
@@ -80,7 +83,9 @@ using Offsets = std::vector<std::int64_t>;
 
 }  // namespace
 
-TEST_CASE("consumer: reads from where it is told, else from the group's offset, else from the beginning") {
+TEST_CASE(
+    "consumer: reads from where it is told, else from the group's offset, else from the "
+    "beginning") {
   Fixture f{"starts"};
   REQUIRE(f.consumer->assign({{f.tp, std::nullopt}}, seconds{5}));
   CHECK(f.read_to_end() == Offsets{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
@@ -114,7 +119,8 @@ TEST_CASE("consumer: closing leaves the group although the membership is static"
   CHECK(f.broker.members(f.config.group) == 0);
 }
 
-TEST_CASE("consumer: a killed member has its partitions back without waiting for the session timeout") {
+TEST_CASE(
+    "consumer: a killed member has its partitions back without waiting for the session timeout") {
   Fixture f{"returns"};
   f.consumer.reset();  // goes without leaving, as a killed process does
   f.events.assigned.clear();

@@ -57,8 +57,7 @@ class KeepingSink : public Sink {
     }
     for (const auto& slice : batch.slices) {
       const auto at = applied_.positions.find(slice.partition);
-      const auto now =
-          at == applied_.positions.end() ? std::nullopt : std::optional{at->second};
+      const auto now = at == applied_.positions.end() ? std::nullopt : std::optional{at->second};
       if (now != slice.expected) {
         applied_.torn = true;
         return SinkError{Kind::moved, "not where the batch begins"};
@@ -66,8 +65,7 @@ class KeepingSink : public Sink {
       applied_.positions[slice.partition] = slice.next;
     }
     for (const auto& change : batch.changes) {
-      const std::string key =
-          change.relation->table + "/" + std::string{change.key[0].view()};
+      const std::string key = change.relation->table + "/" + std::string{change.key[0].view()};
       if (is_upsert(change.op)) {
         applied_.rows[key] = std::string{change.row[1].view()};
       } else {
@@ -82,11 +80,13 @@ class KeepingSink : public Sink {
   Applied& applied_;
 };
 
-std::string key(int id) { return R"({"id":)" + std::to_string(id) + "}"; }
+std::string key(int id) {
+  return R"({"id":)" + std::to_string(id) + "}";
+}
 std::string change(const std::string& table, char op, int id, const std::string& v) {
   return std::string{R"({"before":null,"after":{"id":)"} + std::to_string(id) + R"(,"v":")" + v +
-         R"("},"source":{"schema":"public","table":")" + table +
-         R"(","ts_us":1},"op":")" + op + R"("})";
+         R"("},"source":{"schema":"public","table":")" + table + R"(","ts_us":1},"op":")" + op +
+         R"("})";
 }
 
 /// Two topics of the test's own and a pipeline that runs in a thread.
@@ -143,7 +143,8 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE("pipeline: batches chain without a gap, keep the limits, and the group's offset follows") {
+TEST_CASE(
+    "pipeline: batches chain without a gap, keep the limits, and the group's offset follows") {
   Fixture f{"chain"};
   f.limits.max_events = 100;
   for (int i = 0; i < 1000; ++i) f.produce("a", i, "1");
@@ -175,7 +176,8 @@ TEST_CASE("pipeline: a sink that is unavailable is given the same batch until it
   CHECK_FALSE(f.applied.torn);
 }
 
-TEST_CASE("pipeline: stopping does not wait for a sink that stays unavailable, and commits nothing") {
+TEST_CASE(
+    "pipeline: stopping does not wait for a sink that stays unavailable, and commits nothing") {
   Fixture f{"stops"};
   f.applied.refuse = [](const Batch&, int) { return SinkError{Kind::unavailable, "never"}; };
   f.produce("a", 1, "x");

@@ -83,16 +83,17 @@ struct Fixture {
   }
 
   std::unique_ptr<Sink> open() const {
-    return postgres::make_sink(
-        {table, Stack::from_environment().target_url, "", "synced_at"});
+    return postgres::make_sink({table, Stack::from_environment().target_url, "", "synced_at"});
   }
   std::string rows() {
     return target.text("SELECT coalesce(string_agg(id || ':' || v, ' ' ORDER BY id), '') FROM " +
                        table);
   }
   std::string progress() {
-    return target.text("SELECT coalesce(max(next_offset)::text, 'none') FROM lockstep.progress "
-                       "WHERE pipeline = '" + table + "'");
+    return target.text(
+        "SELECT coalesce(max(next_offset)::text, 'none') FROM lockstep.progress "
+        "WHERE pipeline = '" +
+        table + "'");
   }
 
   const Relation relation;
@@ -111,7 +112,8 @@ Kind kind_of(const Result<Done, SinkError>& result) {
 
 TEST_CASE("sink: a batch's rows and its position become visible together") {
   Fixture f{"together"};
-  const Made first = std::move(Made{f.relation, std::nullopt, 3}.upsert(1, "a").upsert(2, "b").upsert(3, "c"));
+  const Made first =
+      std::move(Made{f.relation, std::nullopt, 3}.upsert(1, "a").upsert(2, "b").upsert(3, "c"));
   REQUIRE(f.sink->apply(first.batch));
   CHECK(f.rows() == "1:a 2:b 3:c");
   CHECK(f.progress() == "3");
@@ -123,15 +125,17 @@ TEST_CASE("sink: a batch's rows and its position become visible together") {
   CHECK(f.rows() == "1:z 3:c 4:d");
   CHECK(f.progress() == "6");
   CHECK(f.target.text("SELECT source_position || ' ' || extract(epoch FROM source_time)::bigint "
-                      "FROM lockstep.progress WHERE pipeline = '" + f.table + "'") ==
-        "[\"1\",\"2\"] 1700000000");
+                      "FROM lockstep.progress WHERE pipeline = '" +
+                      f.table + "'") == "[\"1\",\"2\"] 1700000000");
   CHECK((*f.sink->positions({{"t", 0}, {"t", 1}})) == Positions{{{"t", 0}, {6}}});
 }
 
 TEST_CASE("sink: a truncate empties the table before the rows that came after it") {
   Fixture f{"truncated"};
-  REQUIRE(f.sink->apply(std::move(Made{f.relation, std::nullopt, 2}.upsert(1, "a").upsert(2, "b")).batch));
-  REQUIRE(f.sink->apply(std::move(Made{f.relation, 2, 5}.upsert(3, "c").truncate().upsert(4, "d")).batch));
+  REQUIRE(f.sink->apply(
+      std::move(Made{f.relation, std::nullopt, 2}.upsert(1, "a").upsert(2, "b")).batch));
+  REQUIRE(f.sink->apply(
+      std::move(Made{f.relation, 2, 5}.upsert(3, "c").truncate().upsert(4, "d")).batch));
   CHECK(f.rows() == "4:d");
 }
 
@@ -167,8 +171,9 @@ TEST_CASE("sink: a batch that took effect although its answer was lost is not ap
 TEST_CASE("sink: a lost connection is unavailable once, then the same batch is applied") {
   Fixture f{"lost_connection"};
   REQUIRE(f.sink->apply(std::move(Made{f.relation, std::nullopt, 1}.upsert(1, "a")).batch));
-  f.target.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE application_name = 'lockstep' AND pid <> pg_backend_pid()");
+  f.target.exec(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+      "WHERE application_name = 'lockstep' AND pid <> pg_backend_pid()");
   const Made batch = std::move(Made{f.relation, 1, 2}.upsert(1, "b"));
   CHECK(kind_of(f.sink->apply(batch.batch)) == Kind::unavailable);
   CHECK(f.sink->apply(batch.batch));
@@ -238,8 +243,8 @@ TEST_CASE("sink: a batch of many megabytes goes in several statements, whole") {
   for (int id = 0; id < 300; ++id) batch.upsert(id, value + std::to_string(id));
   REQUIRE(f.sink->apply(batch.batch));
   CHECK(f.target.text("SELECT count(*) || ' ' || sum(length(v)) || ' ' || "
-                      "count(*) FILTER (WHERE v LIKE '%x' || id) FROM " + f.table) ==
-        "300 30000790 300");
+                      "count(*) FILTER (WHERE v LIKE '%x' || id) FROM " +
+                      f.table) == "300 30000790 300");
 }
 
 TEST_CASE("sink: two daemons that meet a target without schema lockstep both get one") {

@@ -50,8 +50,8 @@ class Made {
       for (const auto& group : table.upserts) {
         if (&group != &table.upserts.front()) text += " |";
         for (const auto* change : group.changes) {
-          text += " =" + std::string{change->row[0].view()} + ":" +
-                  std::string{change->row[1].view()};
+          text +=
+              " =" + std::string{change->row[0].view()} + ":" + std::string{change->row[1].view()};
         }
       }
     }
@@ -113,13 +113,17 @@ TEST_CASE("fold: of several changes of a key the last state is left") {
        "users: =1:b"},
   };
   for (const auto& c : cases) {
-    DYNAMIC_SECTION(c.name) { CHECK(c.made.folded() == c.want); }
+    DYNAMIC_SECTION(c.name) {
+      CHECK(c.made.folded() == c.want);
+    }
   }
 }
 
 TEST_CASE("fold: applying the folded changes equals applying all of them in order") {
   std::mt19937 random{20240229};  // NOLINT: the same histories in each run
-  const auto below = [&](unsigned n) { return std::uniform_int_distribution<unsigned>{0, n - 1}(random); };
+  const auto below = [&](unsigned n) {
+    return std::uniform_int_distribution<unsigned>{0, n - 1}(random);
+  };
   for (int history = 0; history < 2000; ++history) {
     Made made;
     std::map<std::string, std::string> in_order{{"0", "old"}, {"1", "old"}, {"2", "old"}};

@@ -124,8 +124,8 @@ TEST_CASE("plan: how a value gets into the target's type") {
       const Layout row{{source("id", ValueType::integer), source("v", c.from)}};
       const auto plan = plan_upsert(table_with(c.to), row, id_key, "");
       REQUIRE(plan);
-      CHECK_THAT(plan->sql, ContainsSubstring("SELECT u.c1::pg_catalog.int4, " + c.expression +
-                                              " FROM"));
+      CHECK_THAT(plan->sql,
+                 ContainsSubstring("SELECT u.c1::pg_catalog.int4, " + c.expression + " FROM"));
       CHECK(plan->parameters[1].element_oid == c.oid);
       CHECK_FALSE(plan->parameters[1].refuses_bare_numbers);
     }

@@ -1,18 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
-#include <cstddef>
 
 #include "lockstep/model/batch.hpp"
 
 namespace lockstep {
-
-/// How large a batch gets and how long its first change waits.
-struct BatchLimits {
-  std::size_t max_events = 20000;          ///< Kafka records in one transaction
-  std::size_t max_bytes = 64 * 1024 * 1024;  ///< decoded, in memory; one record may go beyond
-  std::chrono::milliseconds max_wait{20};  ///< since the first record, if the sink is free
-};
 
 /// The batch can't take another record.
 inline bool is_full(const Batch& batch, const BatchLimits& limits) {
@@ -23,7 +16,8 @@ inline bool is_full(const Batch& batch, const BatchLimits& limits) {
 /// skipped records: that can wait.
 inline std::chrono::steady_clock::time_point due_at(const Batch& batch, const BatchLimits& limits) {
   constexpr std::chrono::seconds offsets_only{1};
-  if (batch.changes.empty()) return batch.begun + std::max<std::chrono::milliseconds>(offsets_only, limits.max_wait);
+  if (batch.changes.empty())
+    return batch.begun + std::max<std::chrono::milliseconds>(offsets_only, limits.max_wait);
   return batch.begun + limits.max_wait;
 }
 

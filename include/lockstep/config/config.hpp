@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lockstep/model/batch.hpp"
 #include "lockstep/model/result.hpp"
 
 /// The YAML file of the daemon and its tools as checked values. Threads: free functions, safe from
@@ -20,13 +21,6 @@ struct PostgresSink {
   std::string url;                      ///< libpq URL, passwords included: never print it
   std::string schema;                   ///< of the target's tables; empty: the source's own
   std::string synced_at = "synced_at";  ///< column to stamp; empty: none
-};
-
-/// A batch is due as soon as one of these is reached.
-struct BatchLimits {
-  std::size_t max_events = 20'000;
-  std::size_t max_bytes = 64 * 1024 * 1024;
-  std::chrono::milliseconds max_wait{20};  ///< since the batch's first event
 };
 
 struct Pipeline {

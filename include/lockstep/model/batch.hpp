@@ -13,6 +13,13 @@
 
 namespace lockstep {
 
+/// How large a batch gets and how long its first change waits: it is due as soon as one is reached.
+struct BatchLimits {
+  std::size_t max_events = 20'000;           ///< Kafka records in one transaction
+  std::size_t max_bytes = 64 * 1024 * 1024;  ///< decoded, in memory; one record may go beyond
+  std::chrono::milliseconds max_wait{20};    ///< since the first record, if the sink is free
+};
+
 /// The part of one partition that a batch covers.
 struct Slice {
   TopicPartition partition;
@@ -36,9 +43,7 @@ struct Batch {
   std::size_t records = 0;  ///< Kafka records, skipped ones too
 
   /// Memory held, in bytes.
-  std::size_t bytes() const noexcept {
-    return arena.bytes() + changes.capacity() * sizeof(Change);
-  }
+  std::size_t bytes() const noexcept { return arena.bytes() + changes.capacity() * sizeof(Change); }
 };
 
 }  // namespace lockstep

@@ -13,14 +13,14 @@ namespace lockstep {
 /// What the values of a source column are, as far as the message tells. The type decides the form
 /// of the column's cells (see Cell) and which target columns can take them.
 enum class ValueType : std::uint8_t {
-  boolean,      ///< cells: "t" or "f"
-  integer,      ///< cells: decimal digits with an optional minus
-  floating,     ///< cells: as in JSON, or NaN, Infinity, -Infinity
-  numeric,      ///< cells: exact decimal, or NaN, Infinity, -Infinity
-  text,         ///< cells: the text, UTF-8; also uuid, json, xml, inet, enum, ranges …
-  bytes,        ///< cells: the raw bytes
-  bits,         ///< cells: "0" and "1", as many as the column's length
-  date,         ///< cells: PostgreSQL's text form, as are the next five
+  boolean,   ///< cells: "t" or "f"
+  integer,   ///< cells: decimal digits with an optional minus
+  floating,  ///< cells: as in JSON, or NaN, Infinity, -Infinity
+  numeric,   ///< cells: exact decimal, or NaN, Infinity, -Infinity
+  text,      ///< cells: the text, UTF-8; also uuid, json, xml, inet, enum, ranges …
+  bytes,     ///< cells: the raw bytes
+  bits,      ///< cells: "0" and "1", as many as the column's length
+  date,      ///< cells: PostgreSQL's text form, as are the next five
   time,
   timetz,
   timestamp,

@@ -31,7 +31,9 @@ struct NextOffset {
   auto operator<=>(const NextOffset&) const = default;
 };
 
-constexpr NextOffset after(RecordOffset offset) noexcept { return {offset.value + 1}; }
+constexpr NextOffset after(RecordOffset offset) noexcept {
+  return {offset.value + 1};
+}
 
 /// Next offset per partition; a partition that has none is not in it.
 using Positions = std::map<TopicPartition, NextOffset>;
