@@ -14,12 +14,12 @@ namespace lockstep::test {
 struct DaemonConfig {
   std::string pipeline;             ///< one of the test's own
   std::vector<std::string> topics;  ///< or one ^pattern
-  std::string brokers;              ///< empty: the stack's
-  std::string target_url;           ///< empty: the stack's
+  std::string brokers{};            ///< empty: the stack's
+  std::string target_url{};         ///< empty: the stack's
   int max_events = 20'000;
   std::string max_bytes = "64MiB";
   std::string log_level = "debug";
-  std::map<std::string, std::string> properties;  ///< kafka.properties
+  std::map<std::string, std::string> properties{};  ///< kafka.properties
 };
 std::string to_yaml(const DaemonConfig& config);
 

@@ -15,17 +15,9 @@ class Database::Connection {
     tx.exec("SET timezone = 'UTC'");
     tx.exec("SET client_min_messages = warning");
   }
-  pqxx::connection session;
-};
 
-Database::Database(std::string url) : url_{std::move(url)} {}
-Database::~Database() = default;
-Database::Database(Database&&) noexcept = default;
-
-Rows Database::exec(const std::string& sql) {
-  try {
-    if (!connection_) connection_ = std::make_unique<Connection>(url_);
-    pqxx::nontransaction tx{connection_->session};
+  Rows exec(const std::string& sql) {
+    pqxx::nontransaction tx{session};
     Rows rows;
     for (const auto& from : tx.exec(sql)) {
       Row& row = rows.emplace_back();
@@ -34,13 +26,26 @@ Rows Database::exec(const std::string& sql) {
       }
     }
     return rows;
-  } catch (const pqxx::broken_connection&) {
-    connection_.reset();
-    throw;
-  } catch (const pqxx::sql_error&) {
-    if (!connection_->session.is_open()) connection_.reset();
-    throw;
   }
+
+  pqxx::connection session;
+};
+
+Database::Database(std::string url) : url_{std::move(url)} {}
+Database::~Database() = default;
+Database::Database(Database&&) noexcept = default;
+
+Rows Database::exec(const std::string& sql) {
+  const bool fresh = !connection_;
+  try {
+    if (fresh) connection_ = std::make_unique<Connection>(url_);
+    return connection_->exec(sql);
+  } catch (const std::exception&) {
+    if (!connection_ || connection_->session.is_open()) throw;
+    connection_.reset();
+    if (fresh) throw;
+  }
+  return exec(sql);  // the connection was lost since the last statement
 }
 
 std::string Database::text(const std::string& sql) {

@@ -10,7 +10,8 @@ namespace lockstep::test {
 using Row = std::vector<std::optional<std::string>>;  ///< nullopt: NULL
 using Rows = std::vector<Row>;
 
-/// A connection of the test's own, times in UTC. A lost one is opened anew at the next statement.
+/// A connection of the test's own, times in UTC. One that was lost is opened anew and
+/// the statement sent again.
 /// Every error is a std::exception with the server's text.
 class Database {
  public:

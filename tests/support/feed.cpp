@@ -4,6 +4,7 @@
 
 #include "catch.hpp"
 #include "eventually.hpp"
+#include "stack.hpp"
 
 namespace lockstep::test {
 
@@ -31,7 +32,7 @@ std::int64_t now_ms() {
 
 }  // namespace
 
-std::string Feed::create_table(const std::string& name) {
+std::string create_audited_table(const std::string& name) {
   const std::string audit = name + "_audit";
   return "CREATE TABLE " + name +
          " (id bigint PRIMARY KEY, version bigint NOT NULL, note text, synced_at timestamptz);"
@@ -51,9 +52,34 @@ std::string Feed::create_table(const std::string& name) {
          name + " FOR EACH ROW EXECUTE FUNCTION " + audit + "_write()";
 }
 
+void check_only_forward(Database& target, const std::string& name) {
+  const Rows wrong = target.exec(
+      "SELECT seq, id, version, before FROM (SELECT seq, id, version, op, "
+      "lag(version) OVER (PARTITION BY id ORDER BY seq) AS before FROM " +
+      name +
+      "_audit) AS a "
+      "WHERE CASE op WHEN 'DELETE' THEN version < before ELSE version <= before END LIMIT 5");
+  for (const auto& row : wrong) {
+    UNSCOPED_INFO(name << " write " << *row[0] << ", id " << *row[1] << ": version " << *row[2]
+                       << " after version " << *row[3]);
+  }
+  REQUIRE(wrong.empty());
+}
+
+std::int64_t progress(Database& target, const std::string& pipeline, const std::string& topic,
+                      int partition) {
+  if (target.text("SELECT to_regclass('lockstep.progress') IS NULL") == "t") return 0;
+  return target.number(
+      "SELECT coalesce(max(next_offset), 0) FROM lockstep.progress WHERE pipeline = '" + pipeline +
+      "' AND topic = '" + topic + "' AND partition = " + std::to_string(partition));
+}
+
 Feed::Feed(Kafka& kafka, Database& target, const std::string& table_name, int partitions)
-    : name{table_name}, topic{"feed.public." + table_name}, kafka_{kafka}, partitions_{partitions} {
-  target.exec(create_table(name));
+    : name{unique(table_name)},
+      topic{"feed.public." + name},
+      kafka_{kafka},
+      partitions_{partitions} {
+  target.exec(create_audited_table(name));
   kafka_.create_topic(topic, partitions);
 }
 
@@ -123,27 +149,6 @@ void Feed::await_equal(Database& target, int seconds) const {
     }
     ++at;
   }
-}
-
-void Feed::check_only_forward(Database& target) const {
-  const Rows wrong = target.exec(
-      "SELECT seq, id, version, before FROM (SELECT seq, id, version, op, "
-      "lag(version) OVER (PARTITION BY id ORDER BY seq) AS before FROM " +
-      name +
-      "_audit) AS a "
-      "WHERE CASE op WHEN 'DELETE' THEN version < before ELSE version <= before END LIMIT 5");
-  for (const auto& row : wrong) {
-    UNSCOPED_INFO(name << " write " << *row[0] << ", id " << *row[1] << ": version " << *row[2]
-                       << " after version " << *row[3]);
-  }
-  REQUIRE(wrong.empty());
-}
-
-std::int64_t Feed::progress(Database& target, const std::string& pipeline, int partition) const {
-  if (target.text("SELECT to_regclass('lockstep.progress') IS NULL") == "t") return 0;
-  return target.number(
-      "SELECT coalesce(max(next_offset), 0) FROM lockstep.progress WHERE pipeline = '" + pipeline +
-      "' AND topic = '" + topic + "' AND partition = " + std::to_string(partition));
 }
 
 }  // namespace lockstep::test

@@ -10,14 +10,23 @@
 
 namespace lockstep::test {
 
-/// A table of the target and the topic of its changes, which the test writes itself in the form
-/// that Debezium gives them (with schema), where a fault must hit at a certain record. The table:
-/// id bigint PRIMARY KEY, version bigint NOT NULL, note text, synced_at timestamptz. Each change of
-/// the feed has a higher version than all before it. An audit table, NAME_audit, holds each write
-/// to the target in its order: (seq, id, version, op).
+/// The target table (id bigint PRIMARY KEY, version bigint NOT NULL, note text, synced_at) and,
+/// filled by a trigger, NAME_audit with every write to it in order: (seq, id, version, op).
+std::string create_audited_table(const std::string& name);
+/// Fails if the table was ever given a version that was not newer than the one before it for that
+/// id: a change applied twice, or an old one put over a newer.
+void check_only_forward(Database& target, const std::string& name);
+
+/// next_offset of the pipeline's row of lockstep.progress, 0 if it has none.
+std::int64_t progress(Database& target, const std::string& pipeline, const std::string& topic,
+                      int partition = 0);
+
+/// An audited table of the target and the topic of its changes, which the test writes itself, in
+/// Debezium's form with schema: for faults that must hit at a certain record. Each change has a
+/// higher version than all before it.
 class Feed {
  public:
-  /// Makes topic feed.public.NAME and the tables.
+  /// Makes the tables and the topic; the name gets what makes it unique.
   Feed(Kafka& kafka, Database& target, const std::string& name, int partitions = 1);
 
   void upsert(std::int64_t id, const std::string& note = "");
@@ -29,14 +38,10 @@ class Feed {
 
   /// Waits until the target has what was fed, row by row.
   void await_equal(Database& target, int seconds = 60) const;
-  /// Fails if the target was ever given a version that was not newer than the one before it for
-  /// that id: a change applied twice, or an old one put over a newer.
-  void check_only_forward(Database& target) const;
-  /// next_offset of the pipeline's row of lockstep.progress, 0 if it has none.
-  std::int64_t progress(Database& target, const std::string& pipeline, int partition = 0) const;
+  std::int64_t progress(Database& target, const std::string& pipeline, int partition = 0) const {
+    return test::progress(target, pipeline, topic, partition);
+  }
   std::int64_t end(int partition = 0) { return kafka_.end(topic, partition); }
-
-  static std::string create_table(const std::string& name);
 
   const std::string name;
   const std::string topic;

@@ -1,5 +1,7 @@
 #include "stack.hpp"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -49,6 +51,11 @@ void Stack::stop(const std::string& service) const {
 }
 void Stack::kill(const std::string& service) const {
   run("kill-service " + service);
+}
+
+std::string unique(const std::string& name) {
+  static int count = 0;
+  return name + "_" + std::to_string(getpid()) + "_" + std::to_string(++count);
 }
 
 Outage::Outage(std::string service, How how) : service_{std::move(service)} {

@@ -23,6 +23,9 @@ struct Stack {
   void run(const std::string& command) const;
 };
 
+/// The name with something behind it that no other call, test or run on this stack has.
+std::string unique(const std::string& name);
+
 /// A service that is stopped, or killed, and started again at the latest with this object's end: a
 /// test that fails must not leave the next one without it.
 class Outage {

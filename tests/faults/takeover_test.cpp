@@ -1,0 +1,100 @@
+// Two daemons, one pipeline: one works, the other takes over, and a stalled one does no harm.
+#include "catch.hpp"
+#include "daemon.hpp"
+#include "database.hpp"
+#include "eventually.hpp"
+#include "feed.hpp"
+#include "kafka.hpp"
+#include "stack.hpp"
+
+using namespace lockstep::test;
+using std::chrono::seconds;
+
+namespace {
+
+DaemonConfig member(const Feed& feed, const std::string& name) {
+  DaemonConfig config{feed.name, {feed.topic}};
+  config.max_events = 500;
+  config.properties = {{"group.instance.id", feed.name + name},
+                       {"session.timeout.ms", "6000"},
+                       {"heartbeat.interval.ms", "1000"}};
+  return config;
+}
+
+void await_progress(const Feed& feed, Database& target, std::int64_t offset) {
+  eventually(seconds{40}, "progress beyond " + std::to_string(offset),
+             [&] { return feed.progress(target, feed.name) > offset; });
+}
+
+}  // namespace
+
+TEST_CASE("the second daemon takes over from one that is stopped, and from one that is killed") {
+  Kafka kafka;
+  Database target{Stack::from_environment().target_url};
+  Feed feed{kafka, target, "takeover"};
+  feed.load(20'000, 2000);
+  Daemon first{feed.name + "_first", member(feed, "first")};
+  await_progress(feed, target, 0);
+  Daemon second{feed.name + "_second", member(feed, "second")};
+  eventually(seconds{30}, "two members",
+             [&] { return kafka.members("lockstep." + feed.name) == 2; });
+  CHECK(first.stop() == 0);
+  feed.await_equal(target);
+
+  first.start();
+  eventually(seconds{30}, "two members",
+             [&] { return kafka.members("lockstep." + feed.name) == 2; });
+  feed.load(20'000, 2000, 2);
+  await_progress(feed, target, feed.progress(target, feed.name));
+  // Whoever holds the partition: what is killed second has it.
+  first.kill();
+  feed.await_equal(target);
+  first.start();
+  eventually(seconds{30}, "two members",
+             [&] { return kafka.members("lockstep." + feed.name) == 2; });
+  second.kill();
+  feed.load(1000, 2000, 3);
+  feed.await_equal(target);
+  check_only_forward(target, feed.name);
+  CHECK(first.stop() == 0);
+}
+
+TEST_CASE(
+    "a daemon that stalls in a transaction does not hold up the next, and wakes up harmless") {
+  Kafka kafka;
+  Database target{Stack::from_environment().target_url};
+  Database other{Stack::from_environment().target_url};
+  Feed feed{kafka, target, "zombie"};
+  feed.load(2000, 500);
+  Daemon stalled{feed.name + "_stalled", member(feed, "stalled")};
+  feed.await_equal(target);
+
+  // It has moved its position, not yet committed, and waits for the table.
+  other.exec("BEGIN; LOCK TABLE " + feed.name);
+  feed.load(5000, 500, 2);
+  eventually(seconds{20}, "it waits for the table", [&] {
+    return target.text(
+               "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lockstep' "
+               "AND wait_event_type = 'Lock'") == "1";
+  });
+  stalled.freeze();
+  other.exec("COMMIT");
+
+  Daemon second{feed.name + "_second", member(feed, "second")};
+  feed.await_equal(target);
+  feed.load(1000, 500, 3);
+  feed.await_equal(target);
+  stalled.thaw();
+  stalled.await_log("partitions given back", seconds{30});
+  feed.load(1000, 500, 4);
+  feed.await_equal(target);
+  CHECK(second.count_in_log("table stopped") == 0);
+  CHECK(stalled.count_in_log("table stopped") == 0);
+
+  // And it can still do its work.
+  CHECK(second.stop() == 0);
+  feed.load(1000, 500, 5);
+  feed.await_equal(target);
+  check_only_forward(target, feed.name);
+  CHECK(stalled.stop() == 0);
+}

@@ -1,0 +1,55 @@
+#include "connector.hpp"
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "catch.hpp"
+#include "daemon.hpp"
+#include "eventually.hpp"
+#include "stack.hpp"
+
+namespace lockstep::test {
+
+Connector::Connector(std::string name, const std::vector<std::string>& tables)
+    : name_{std::move(name)} {
+  const Stack& stack = Stack::from_environment();
+  std::string list;
+  for (const auto& table : tables) list += (list.empty() ? "" : ",") + ("public." + table);
+  Database source{stack.source_url};
+  source.exec("GRANT SELECT ON " + list + " TO debezium");
+  source.exec("CREATE PUBLICATION " + name_ + " FOR TABLE " + list);
+
+  auto config = nlohmann::json::parse(
+      std::ifstream{LOCKSTEP_SOURCE_DIR "/debezium-config/postgres-connector.json"});
+  config["name"] = config["topic.prefix"] = config["slot.name"] = config["publication.name"] =
+      name_;
+  config["table.include.list"] = list;
+  const auto file = fresh_folder("connector-" + name_) / "connector.json";
+  std::ofstream{file} << config.dump(2);
+  stack.run("connector " + file.string());
+}
+
+Connector::~Connector() {
+  try {
+    const Stack& stack = Stack::from_environment();
+    const std::string remove =
+        "curl -fs -m 10 -o /dev/null -X DELETE " + stack.connect_url + "/connectors/" + name_;
+    const std::string slot = "pg_replication_slots WHERE slot_name = '" + name_ + "'";
+    Database source{stack.source_url};
+    for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{20};
+         std::chrono::steady_clock::now() < end;) {
+      // Connect answers 409 while it balances, and a dropped slot must not be in use.
+      static_cast<void>(std::system(remove.c_str()));
+      if (source.text("SELECT count(*) FROM " + slot + " AND active") == "0") break;
+    }
+    source.exec("SELECT pg_drop_replication_slot(slot_name) FROM " + slot);
+    source.exec("DROP PUBLICATION " + name_);
+  } catch (const std::exception& error) {
+    std::cerr << "connector " << name_ << " not removed: " << error.what() << "\n";
+  }
+}
+
+}  // namespace lockstep::test

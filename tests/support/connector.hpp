@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "database.hpp"
+
+namespace lockstep::test {
+
+/// Debezium on some tables of the source, as debezium-config/postgres-connector.json sets it up,
+/// with a slot, a publication and topics of its own. All are removed with this object.
+class Connector {
+ public:
+  /// The tables must exist, in schema public. Returns when the connector runs.
+  Connector(std::string name, const std::vector<std::string>& tables);
+  ~Connector();
+  Connector(const Connector&) = delete;
+  Connector& operator=(const Connector&) = delete;
+
+  /// The topic of a table's changes.
+  std::string topic(const std::string& table) const { return name_ + ".public." + table; }
+
+ private:
+  const std::string name_;
+};
+
+}  // namespace lockstep::test
