@@ -73,6 +73,7 @@ bool is_environment(std::string_view sqlstate) {
   }
   return sqlstate == "55P03"      // lock_not_available: lock_timeout
          || sqlstate == "55006"   // object_in_use
+         || sqlstate == "25P03"   // idle_in_transaction_session_timeout: we had stalled
          || sqlstate == "25006";  // read_only_sql_transaction: a standby not promoted yet
 }
 
@@ -116,6 +117,9 @@ Session::Session(const std::string& url)
       "SET client_min_messages = warning;"
       "SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres';"
       "SET lock_timeout = '30s'; SET statement_timeout = '10min';"
+      // A daemon that stalls in a transaction must not hold its locks against the one that takes
+      // over. Between two statements a living one is silent for milliseconds.
+      "SET idle_in_transaction_session_timeout = '10s';"
       // Each key is looked up in the primary key's index, whatever the statistics say: a plan made
       // while the table was small must not scan it once it is large.
       "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off");
