@@ -48,13 +48,32 @@ java_is_new_enough() {
   ((${version:-0} >= 17))
 }
 
+# What clang links with -fsanitize: in a package of its own, named after clang's version, on all but older Ubuntus.
+sanitizers_package() {
+  local version candidate
+  if command -v clang++ >/dev/null; then
+    if compgen -G "$(clang++ -print-resource-dir)/lib/*/libclang_rt.asan*" >/dev/null; then return; fi
+    version=$(clang++ -dumpversion)
+    printf 'libclang-rt-%s-dev\n' "${version%%.*}"
+  else
+    version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')
+    candidate=$(apt-cache policy "libclang-rt-${version:-none}-dev" 2>/dev/null)
+    if [[ $candidate == *'Candidate: '[0-9]* ]]; then
+      printf 'libclang-rt-%s-dev\n' "$version"
+    fi
+  fi
+}
+
 missing() {
   local group package wanted=()
   for group in "$@"; do
     case $group in
       build) wanted+=("${build_packages[@]}") ;;
       tests) wanted+=("${tests_packages[@]}") ;;
-      lint) wanted+=("${lint_packages[@]}") ;;
+      lint)
+        mapfile -t -O "${#wanted[@]}" wanted < <(sanitizers_package)
+        wanted+=("${lint_packages[@]}")
+        ;;
       trixie) wanted+=("${trixie_packages[@]}") ;;
       stack)
         wanted+=("${stack_packages[@]}")
