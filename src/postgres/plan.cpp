@@ -5,8 +5,6 @@
 #include <optional>
 #include <string_view>
 
-#include "array.hpp"
-
 namespace lockstep::postgres {
 
 namespace {
@@ -40,16 +38,16 @@ bool sent_as_bytes_of_text(const TargetColumn& column) {
 }
 
 struct Conversion {
-  std::uint32_t element_oid = BinaryArray::text_oid;
+  Element element = Element::text;
   std::string cast;  ///< appended to the element's expression
   bool refuses_bare_numbers = false;
 };
 
 Conversion as_text(const TargetColumn& column) {
   // money reads text by the server's lc_monetary; numeric does not.
-  if (column.base_type == "money") return {BinaryArray::text_oid, "::pg_catalog.numeric::money"};
+  if (column.base_type == "money") return {Element::text, "::pg_catalog.numeric::money"};
   // Without its length: a cast to varchar(3) would cut, the assignment to the column refuses.
-  return {BinaryArray::text_oid, "::" + column.cast_type};
+  return {Element::text, "::" + column.cast_type};
 }
 
 /// How values of the source column get into the target column; nullopt: they don't.
@@ -62,7 +60,7 @@ std::optional<Conversion> conversion(const Column& source, const TargetColumn& t
   switch (source.type) {
     case ValueType::boolean:
       if (target.base_type == "bit") {  // Debezium sends bit(1) as a boolean
-        return Conversion{BinaryArray::text_oid, "::pg_catalog.bool::int4::bit(1)"};
+        return Conversion{Element::text, "::pg_catalog.bool::int4::bit(1)"};
       }
       return if_target_is({"bool"});
     case ValueType::integer:
@@ -75,7 +73,7 @@ std::optional<Conversion> conversion(const Column& source, const TargetColumn& t
       if (!sent_as_string(target)) return std::nullopt;
       return as_text(target);
     case ValueType::bytes:
-      if (target.base_type == "bytea") return Conversion{BinaryArray::bytea_oid, ""};
+      if (target.base_type == "bytea") return Conversion{Element::bytea, ""};
       if (!sent_as_bytes_of_text(target)) return std::nullopt;
       return as_text(target);
     case ValueType::bits:
@@ -111,6 +109,19 @@ std::optional<Conversion> conversion(const Column& source, const TargetColumn& t
       return as_text(target);
   }
   return std::nullopt;
+}
+
+/// The same in binary, where the type has a form that we write.
+Conversion in_binary(Conversion conversion, const Column& source, const TargetColumn& target) {
+  for (const auto element :
+       {Element::int2, Element::int4, Element::int8, Element::timestamp, Element::timestamptz}) {
+    if (target.base_type != type_name(element)) continue;
+    if (source.type == ValueType::integer || source.type == ValueType::timestamp ||
+        source.type == ValueType::timestamptz) {
+      return {element, ""};
+    }
+  }
+  return conversion;
 }
 
 std::string advice(const Column& source, const TargetColumn& target) {
@@ -159,15 +170,16 @@ struct Parameters {
     std::vector<std::string> arrays;
     std::vector<std::string> aliases;
     for (std::size_t i = 0; i < plans.size(); ++i) {
-      const char* const type = plans[i].element_oid == BinaryArray::bytea_oid ? "bytea" : "text";
-      arrays.push_back("$" + std::to_string(i + 1) + "::pg_catalog." + type + "[]");
+      arrays.push_back("$" + std::to_string(i + 1) + "::pg_catalog." +
+                       std::string{type_name(plans[i].element)} + "[]");
       aliases.push_back("c" + std::to_string(i + 1));
     }
     return "unnest(" + join(arrays, ", ") + ") AS u(" + join(aliases, ", ") + ")";
   }
 };
 
-Result<Parameters, PlanError> plan_parameters(const TargetTable& table, const Layout& layout) {
+Result<Parameters, PlanError> plan_parameters(const TargetTable& table, const Layout& layout,
+                                              Wire wire) {
   Parameters parameters;
   for (std::size_t i = 0; i < layout.columns.size(); ++i) {
     const Column& source = layout.columns[i];
@@ -178,13 +190,14 @@ Result<Parameters, PlanError> plan_parameters(const TargetTable& table, const La
                        " at the source): add it, then restart"};
     }
     if (target->generated) continue;
-    const auto how = conversion(source, *target);
+    auto how = conversion(source, *target);
     if (!how) {
       return PlanError{"column " + quote_name(source.name) + ": " + source.described +
                        " can't be written to the target's " + target->type +
                        advice(source, *target)};
     }
-    parameters.plans.push_back({i, how->element_oid, how->refuses_bare_numbers, source.name});
+    if (wire == Wire::binary) how = in_binary(std::move(*how), source, *target);
+    parameters.plans.push_back({i, how->element, how->refuses_bare_numbers, source.name});
     parameters.columns.push_back(quote_name(source.name));
     parameters.expressions.push_back("u.c" + std::to_string(parameters.plans.size()) + how->cast);
   }
@@ -211,9 +224,10 @@ std::optional<PlanError> check_key(const TargetTable& table, const Layout& key) 
 }  // namespace
 
 Result<StatementPlan, PlanError> plan_upsert(const TargetTable& table, const Layout& row,
-                                             const Layout& key, const std::string& synced_at) {
+                                             const Layout& key, const std::string& synced_at,
+                                             Wire wire) {
   if (auto mismatch = check_key(table, key)) return *mismatch;
-  auto parameters = plan_parameters(table, row);
+  auto parameters = plan_parameters(table, row, wire);
   if (!parameters) return parameters.error();
 
   if (!synced_at.empty()) {
@@ -245,9 +259,10 @@ Result<StatementPlan, PlanError> plan_upsert(const TargetTable& table, const Lay
   return StatementPlan{std::move(sql), std::move(parameters->plans)};
 }
 
-Result<StatementPlan, PlanError> plan_remove(const TargetTable& table, const Layout& key) {
+Result<StatementPlan, PlanError> plan_remove(const TargetTable& table, const Layout& key,
+                                             Wire wire) {
   if (auto mismatch = check_key(table, key)) return *mismatch;
-  auto parameters = plan_parameters(table, key);
+  auto parameters = plan_parameters(table, key, wire);
   if (!parameters) return parameters.error();
 
   std::vector<std::string> conditions;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "array.hpp"
 #include "catalog.hpp"
 #include "lockstep/model/change.hpp"
 #include "lockstep/model/result.hpp"
@@ -12,8 +13,8 @@ namespace lockstep::postgres {
 
 /// How the cells of one source column become one array parameter.
 struct ParameterPlan {
-  std::size_t cell = 0;           ///< index into the row or key
-  std::uint32_t element_oid = 0;  ///< text or bytea: see BinaryArray
+  std::size_t cell = 0;  ///< index into the row or key
+  Element element = Element::text;
   /// A schemaless number can't go here: nothing says what it counts (days? microseconds?).
   bool refuses_bare_numbers = false;
   std::string column;  ///< for messages
@@ -25,6 +26,11 @@ struct StatementPlan {
   std::vector<ParameterPlan> parameters;  ///< $1, $2, …
 };
 
+/// How parameters are sent. Binary where BinaryArray knows the type's binary form, which spares the
+/// target most of the reading; text for rows that hold a value it does not translate (infinity,
+/// years BC).
+enum class Wire : std::uint8_t { binary, text };
+
 /// Why rows of this form can't be written to this table; for the operator.
 struct PlanError {
   std::string message;
@@ -35,9 +41,11 @@ struct PlanError {
 /// value or take their default; generated ones are left to the target.
 /// `synced_at`: column set to now(), the transaction's time; empty: none.
 Result<StatementPlan, PlanError> plan_upsert(const TargetTable& table, const Layout& row,
-                                             const Layout& key, const std::string& synced_at);
+                                             const Layout& key, const std::string& synced_at,
+                                             Wire wire);
 
 /// DELETE … USING unnest(…): by primary key; a key that is not there is no error.
-Result<StatementPlan, PlanError> plan_remove(const TargetTable& table, const Layout& key);
+Result<StatementPlan, PlanError> plan_remove(const TargetTable& table, const Layout& key,
+                                             Wire wire);
 
 }  // namespace lockstep::postgres

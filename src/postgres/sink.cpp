@@ -54,37 +54,41 @@ constexpr auto read_progress =
 // A statement's arrays, their copy in libpq and the target's own copy are in memory at once.
 constexpr std::size_t max_statement_bytes = 8 * 1024 * 1024;
 
-/// The array parameters for as many of `changes` as one statement takes, from `begin` on; sets
-/// `begin` to the first that it left out.
-std::vector<std::string> encode(const StatementPlan& plan, Changes changes,
-                                std::span<const Cell> Change::*cells, std::size_t& begin) {
-  std::size_t end = begin;
-  for (std::size_t bytes = 0; end < changes.size() && bytes < max_statement_bytes; ++end) {
+/// How many of the changes from `begin` on go into one statement.
+Changes::iterator end_of_statement(const StatementPlan& plan, Changes changes,
+                                   std::span<const Cell> Change::*cells, Changes::iterator begin) {
+  auto end = begin;
+  for (std::size_t bytes = 0; end != changes.end() && bytes < max_statement_bytes; ++end) {
     for (const auto& parameter : plan.parameters) {
-      bytes += (changes[end]->*cells)[parameter.cell].view().size() + 4;
+      bytes += ((*end)->*cells)[parameter.cell].view().size() + 4;
     }
   }
+  return end;
+}
+
+/// The array parameters for these changes; nullopt if a value has no binary form that we write.
+std::optional<std::vector<std::string>> encode(const StatementPlan& plan, Changes changes,
+                                               std::span<const Cell> Change::*cells) {
   std::vector<std::string> arrays;
   arrays.reserve(plan.parameters.size());
   for (const auto& parameter : plan.parameters) {
-    BinaryArray array{parameter.element_oid};
-    for (std::size_t i = begin; i < end; ++i) {
-      const Cell& cell = (changes[i]->*cells)[parameter.cell];
+    BinaryArray array{parameter.element};
+    for (const Change* change : changes) {
+      const Cell& cell = (change->*cells)[parameter.cell];
       if (cell.is_null()) {
         array.add_null();
         continue;
       }
       if (parameter.refuses_bare_numbers && cell.kind() == Cell::Kind::bare_number) {
-        throw Refused{"offset " + std::to_string(changes[i]->offset.value) + ", column " +
+        throw Refused{"offset " + std::to_string(change->offset.value) + ", column " +
                       quote_name(parameter.column) +
                       ": a schemaless message does not say what its number counts; set "
                       "value.converter.schemas.enable=true"};
       }
-      array.add(cell.view());
+      if (!array.add(cell.view())) return std::nullopt;
     }
     arrays.push_back(std::move(array).take());
   }
-  begin = end;
   return arrays;
 }
 
@@ -121,6 +125,7 @@ class Target {
   void forget_statements() {
     for (const auto& [key, statement] : statements_) {
       session_.connection().unprepare(statement.name);
+      session_.connection().unprepare(statement.text_name);
     }
     statements_.clear();
     tables_.clear();
@@ -130,6 +135,8 @@ class Target {
   struct Statement {
     std::string name;
     StatementPlan plan;
+    std::string text_name;
+    StatementPlan text_plan;
   };
   enum class Verb { upsert, remove };
   using StatementKey = std::tuple<Verb, const Relation*, const Layout*>;
@@ -183,8 +190,16 @@ class Target {
 
   void run(pqxx::work& tx, const Statement& statement, const RowGroup& group,
            std::span<const Cell> Change::*cells) {
-    for (std::size_t begin = 0; begin < group.changes.size();) {
-      run_prepared_binary(tx, statement.name, encode(statement.plan, group.changes, cells, begin));
+    const Changes all{group.changes};
+    for (auto begin = all.begin(); begin != all.end();) {
+      const auto end = end_of_statement(statement.plan, all, cells, begin);
+      const Changes changes{begin, end};
+      if (auto arrays = encode(statement.plan, changes, cells)) {
+        run_prepared_binary(tx, statement.name, *arrays);
+      } else {
+        run_prepared_binary(tx, statement.text_name, *encode(statement.text_plan, changes, cells));
+      }
+      begin = end;
     }
   }
 
@@ -217,12 +232,18 @@ class Target {
     const auto [verb, relation, layout] = key;
     if (verb == Verb::upsert) tables_.erase(*relation);  // new columns: look again
     const TargetTable& table = target_table(*relation);
-    auto plan = verb == Verb::upsert
-                    ? plan_upsert(table, *layout, *example.key_layout, config_.synced_at)
-                    : plan_remove(table, *layout);
-    if (!plan) throw Refused{plan.error().message};
-    Statement statement{"s" + std::to_string(next_statement_++), std::move(*plan)};
-    session_.connection().prepare(statement.name, statement.plan.sql);
+    const auto prepare = [&](Wire wire, std::string& name, StatementPlan& statement) {
+      auto plan = verb == Verb::upsert
+                      ? plan_upsert(table, *layout, *example.key_layout, config_.synced_at, wire)
+                      : plan_remove(table, *layout, wire);
+      if (!plan) throw Refused{plan.error().message};
+      name = "s" + std::to_string(next_statement_++);
+      statement = std::move(*plan);
+      session_.connection().prepare(name, statement.sql);
+    };
+    Statement statement;
+    prepare(Wire::binary, statement.name, statement.plan);
+    prepare(Wire::text, statement.text_name, statement.text_plan);
     statements_.emplace(key, std::move(statement));
   }
 

@@ -273,13 +273,20 @@ TEST_CASE("array: the bytes are those of PostgreSQL's array_send") {
     }
     return text;
   };
-  postgres::BinaryArray texts{postgres::BinaryArray::text_oid};
+  postgres::BinaryArray texts{postgres::Element::text};
   texts.add("ab");
   texts.add("");
   CHECK(hex(std::move(texts).take()) == target.text("SELECT array_send('{ab,\"\"}'::text[])"));
-  postgres::BinaryArray bytes{postgres::BinaryArray::bytea_oid};
+  postgres::BinaryArray bytes{postgres::Element::bytea};
   bytes.add(std::string_view{"\x00\xff", 2});
   bytes.add_null();
   CHECK(hex(std::move(bytes).take()) ==
         target.text("SELECT array_send(array['\\x00ff'::bytea, NULL])"));
+  for (const auto* text :
+       {"2024-02-29 12:30:45", "0001-01-01 00:00:00", "1999-12-31 23:59:59.999999"}) {
+    postgres::BinaryArray timestamps{postgres::Element::timestamp};
+    REQUIRE(timestamps.add(text));
+    CHECK(hex(std::move(timestamps).take()) ==
+          target.text(std::string{"SELECT array_send(array['"} + text + "'::timestamp])"));
+  }
 }

@@ -1,6 +1,5 @@
 #include "plan.hpp"
 
-#include "array.hpp"
 #include "catch.hpp"
 
 using namespace lockstep;
@@ -40,12 +39,12 @@ TEST_CASE("plan: an upsert is one statement for any number of rows") {
   const Layout row{{source("id", ValueType::integer), source("name", ValueType::text)}};
 
   SECTION("synced_at is the transaction's time") {
-    const auto plan = plan_upsert(users(), row, id_key, "synced_at");
+    const auto plan = plan_upsert(users(), row, id_key, "synced_at", Wire::binary);
     REQUIRE(plan);
     CHECK(plan->sql ==
           "INSERT INTO \"public\".\"users\" (\"id\", \"name\", \"synced_at\") "
-          "SELECT u.c1::pg_catalog.int8, u.c2::pg_catalog.text, now() "
-          "FROM unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS u(c1, c2) "
+          "SELECT u.c1, u.c2::pg_catalog.text, now() "
+          "FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.text[]) AS u(c1, c2) "
           "ON CONFLICT (\"id\") DO UPDATE SET \"name\" = excluded.\"name\", "
           "\"synced_at\" = excluded.\"synced_at\"");
     REQUIRE(plan->parameters.size() == 2);
@@ -53,27 +52,27 @@ TEST_CASE("plan: an upsert is one statement for any number of rows") {
     CHECK(plan->parameters[1].cell == 1);
   }
   SECTION("without synced_at and other columns there is nothing to update") {
-    const auto plan = plan_upsert(users(), id_key, id_key, "");
+    const auto plan = plan_upsert(users(), id_key, id_key, "", Wire::binary);
     REQUIRE(plan);
     CHECK(plan->sql ==
-          "INSERT INTO \"public\".\"users\" (\"id\") SELECT u.c1::pg_catalog.int8 "
-          "FROM unnest($1::pg_catalog.text[]) AS u(c1) ON CONFLICT (\"id\") DO NOTHING");
+          "INSERT INTO \"public\".\"users\" (\"id\") SELECT u.c1 "
+          "FROM unnest($1::pg_catalog.int8[]) AS u(c1) ON CONFLICT (\"id\") DO NOTHING");
   }
   SECTION("a generated column is left to the target, an identity is written") {
     auto table = users();
     table.columns[0].identity_always = true;
     table.columns[1].generated = true;
-    const auto plan = plan_upsert(table, row, id_key, "");
+    const auto plan = plan_upsert(table, row, id_key, "", Wire::binary);
     REQUIRE(plan);
     CHECK(plan->sql ==
           "INSERT INTO \"public\".\"users\" (\"id\") OVERRIDING SYSTEM VALUE "
-          "SELECT u.c1::pg_catalog.int8 FROM unnest($1::pg_catalog.text[]) AS u(c1) "
+          "SELECT u.c1 FROM unnest($1::pg_catalog.int8[]) AS u(c1) "
           "ON CONFLICT (\"id\") DO NOTHING");
   }
   SECTION("names are quoted, whatever is in them") {
     const TargetTable table{"my schema", "a\"b", {column("I d", "int4")}, {"I d"}};
     const Layout key{{source("I d", ValueType::integer)}};
-    const auto plan = plan_upsert(table, key, key, "");
+    const auto plan = plan_upsert(table, key, key, "", Wire::binary);
     REQUIRE(plan);
     CHECK_THAT(plan->sql, ContainsSubstring("INSERT INTO \"my schema\".\"a\"\"b\" (\"I d\")"));
   }
@@ -82,12 +81,12 @@ TEST_CASE("plan: an upsert is one statement for any number of rows") {
 TEST_CASE("plan: a delete finds rows by all columns of the key") {
   const TargetTable table{"s", "t", {column("a", "int4"), column("b", "text")}, {"a", "b"}};
   const Layout key{{source("b", ValueType::text), source("a", ValueType::integer)}};
-  const auto plan = plan_remove(table, key);
+  const auto plan = plan_remove(table, key, Wire::binary);
   REQUIRE(plan);
   CHECK(plan->sql ==
         "DELETE FROM \"s\".\"t\" AS t USING "
-        "unnest($1::pg_catalog.text[], $2::pg_catalog.text[]) AS u(c1, c2) "
-        "WHERE t.\"b\" = u.c1::pg_catalog.text AND t.\"a\" = u.c2::pg_catalog.int4");
+        "unnest($1::pg_catalog.text[], $2::pg_catalog.int4[]) AS u(c1, c2) "
+        "WHERE t.\"b\" = u.c1::pg_catalog.text AND t.\"a\" = u.c2");
 }
 
 TEST_CASE("plan: how a value gets into the target's type") {
@@ -96,14 +95,16 @@ TEST_CASE("plan: how a value gets into the target's type") {
     ValueType from;
     TargetColumn to;
     std::string expression;
-    std::uint32_t oid = BinaryArray::text_oid;
+    Element element = Element::text;
   };
   const Case cases[] = {
-      {"an integer", ValueType::integer, column("v", "int2"), "u.c2::pg_catalog.int2"},
+      {"an integer in binary", ValueType::integer, column("v", "int2"), "u.c2", Element::int2},
+      {"an integer for another type", ValueType::integer, column("v", "oid"),
+       "u.c2::pg_catalog.oid"},
       {"a decimal", ValueType::numeric, column("v", "numeric"), "u.c2::pg_catalog.numeric"},
       {"money goes through numeric, which knows no locale", ValueType::numeric,
        column("v", "money"), "u.c2::pg_catalog.numeric::money"},
-      {"bytes stay bytes", ValueType::bytes, column("v", "bytea"), "u.c2", BinaryArray::bytea_oid},
+      {"bytes stay bytes", ValueType::bytes, column("v", "bytea"), "u.c2", Element::bytea},
       {"a box comes as the bytes of its text", ValueType::bytes, column("v", "box"),
        "u.c2::pg_catalog.box"},
       {"so does a multirange", ValueType::bytes, column("v", "int4multirange", 'm'),
@@ -114,19 +115,19 @@ TEST_CASE("plan: how a value gets into the target's type") {
        "u.c2::pg_catalog.mood"},
       {"a range comes as its text", ValueType::text, column("v", "tsrange", 'r'),
        "u.c2::pg_catalog.tsrange"},
-      {"a timestamp with time zone", ValueType::timestamptz, column("v", "timestamptz"),
-       "u.c2::pg_catalog.timestamptz"},
+      {"a timestamp with time zone", ValueType::timestamptz, column("v", "timestamptz"), "u.c2",
+       Element::timestamptz},
+      {"a date", ValueType::date, column("v", "date"), "u.c2::pg_catalog.date"},
       {"text takes anything that is text", ValueType::interval, column("v", "text"),
        "u.c2::pg_catalog.text"},
   };
   for (const auto& c : cases) {
     DYNAMIC_SECTION(c.name) {
       const Layout row{{source("id", ValueType::integer), source("v", c.from)}};
-      const auto plan = plan_upsert(table_with(c.to), row, id_key, "");
+      const auto plan = plan_upsert(table_with(c.to), row, id_key, "", Wire::binary);
       REQUIRE(plan);
-      CHECK_THAT(plan->sql,
-                 ContainsSubstring("SELECT u.c1::pg_catalog.int4, " + c.expression + " FROM"));
-      CHECK(plan->parameters[1].element_oid == c.oid);
+      CHECK_THAT(plan->sql, ContainsSubstring("SELECT u.c1, " + c.expression + " FROM"));
+      CHECK(plan->parameters[1].element == c.element);
       CHECK_FALSE(plan->parameters[1].refuses_bare_numbers);
     }
   }
@@ -165,7 +166,7 @@ TEST_CASE("plan: what would be a guess is refused, with column, types and what t
   for (const auto& c : cases) {
     DYNAMIC_SECTION(c.name) {
       const Layout row{{source("id", ValueType::integer), source("v", c.from)}};
-      CHECK(error_of(plan_upsert(table_with(c.to), row, id_key, "")) == c.want);
+      CHECK(error_of(plan_upsert(table_with(c.to), row, id_key, "", Wire::binary)) == c.want);
     }
   }
 }
@@ -173,7 +174,7 @@ TEST_CASE("plan: what would be a guess is refused, with column, types and what t
 TEST_CASE("plan: a schemaless number is no time, a schemaless text may be one") {
   const Layout row{{source("id", ValueType::untyped), source("v", ValueType::untyped)}};
   for (const auto* type : {"date", "time", "timetz", "timestamp", "timestamptz", "interval"}) {
-    const auto plan = plan_upsert(table_with(column("v", type)), row, id_key, "");
+    const auto plan = plan_upsert(table_with(column("v", type)), row, id_key, "", Wire::binary);
     REQUIRE(plan);
     CHECK_FALSE(plan->parameters[0].refuses_bare_numbers);
     CHECK(plan->parameters[1].refuses_bare_numbers);
@@ -183,26 +184,36 @@ TEST_CASE("plan: a schemaless number is no time, a schemaless text may be one") 
 TEST_CASE("plan: a table that does not fit is told how to make it fit") {
   const Layout row{{source("id", ValueType::integer), source("city", ValueType::text, "string")}};
   SECTION("a column that the target lacks") {
-    CHECK(error_of(plan_upsert(users(), row, id_key, "synced_at")) ==
+    CHECK(error_of(plan_upsert(users(), row, id_key, "synced_at", Wire::binary)) ==
           "target table public.users has no column \"city\" (string at the source): add it, then "
           "restart");
   }
   SECTION("no synced_at") {
-    CHECK(error_of(plan_upsert(users(), id_key, id_key, "stamped")) ==
+    CHECK(error_of(plan_upsert(users(), id_key, id_key, "stamped", Wire::binary)) ==
           "target table public.users has no column \"stamped\": add it (timestamptz), or set "
           "synced_at: \"\" in the pipeline's sink");
   }
   SECTION("no primary key") {
     auto table = users();
     table.primary_key.clear();
-    CHECK(error_of(plan_remove(table, id_key)) ==
+    CHECK(error_of(plan_remove(table, id_key, Wire::binary)) ==
           "target table public.users has no primary key: add one on (id), then restart");
   }
   SECTION("another primary key than the records'") {
     auto table = users();
     table.primary_key = {"id", "name"};
-    CHECK(error_of(plan_upsert(table, id_key, id_key, "")) ==
+    CHECK(error_of(plan_upsert(table, id_key, id_key, "", Wire::binary)) ==
           "target table public.users has primary key (id, name) but the records' key is (id): "
           "they must be the same");
   }
+}
+
+TEST_CASE("plan: the text form of a statement leaves all reading to the target") {
+  const Layout row{{source("id", ValueType::integer), source("v", ValueType::timestamp)}};
+  const auto plan = plan_upsert(table_with(column("v", "timestamp")), row, id_key, "", Wire::text);
+  REQUIRE(plan);
+  CHECK_THAT(plan->sql,
+             ContainsSubstring("SELECT u.c1::pg_catalog.int4, u.c2::pg_catalog.timestamp FROM "
+                               "unnest($1::pg_catalog.text[], $2::pg_catalog.text[])"));
+  CHECK(plan->parameters[1].element == Element::text);
 }
