@@ -199,14 +199,11 @@ class Consumer::Impl {
   }
 
   std::optional<Message> poll(milliseconds timeout) {
-    if (lost_since_ && Clock::now() >= next_probe_) probe();
+    if ((lost_since_ || suspected_) && Clock::now() >= next_probe_) probe();
     rd_kafka_message_t* const raw = rd_kafka_consumer_poll(handle_.get(), ms(timeout));
     if (raw == nullptr) return std::nullopt;
     Message message{raw};
-    if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      note_alive();
-      return message;
-    }
+    if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR) return message;
     note_partition_error(*raw);
     return std::nullopt;
   }
@@ -351,11 +348,13 @@ class Consumer::Impl {
     switch (err) {
       case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
       case RD_KAFKA_RESP_ERR__RESOLVE:
-        if (!lost_since_) {
-          spdlog::warn("kafka unreachable brokers={}: trying on until it answers", brokers_);
-          lost_since_ = Clock::now();
-          next_probe_ = Clock::now();
-        }
+        note_lost();
+        break;
+      case RD_KAFKA_RESP_ERR__TRANSPORT:
+        // One connection. All may be gone without librdkafka saying so: after a broker's crash it
+        // does not always come to the error above.
+        suspected_ = true;
+        spdlog::debug("kafka {}: {}", rd_kafka_err2name(err), text);
         break;
       case RD_KAFKA_RESP_ERR__AUTHENTICATION:
       case RD_KAFKA_RESP_ERR__SSL:
@@ -373,12 +372,23 @@ class Consumer::Impl {
     const rd_kafka_metadata_t* metadata = nullptr;
     const auto err = rd_kafka_metadata(handle_.get(), 0, nullptr, &metadata, 500);
     next_probe_ = Clock::now() + std::chrono::seconds{1};
-    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      note_lost();
+      return;
+    }
     rd_kafka_metadata_destroy(metadata);
     note_alive();
   }
 
+  void note_lost() {
+    if (lost_since_) return;
+    spdlog::warn("kafka unreachable brokers={}: trying on until it answers", brokers_);
+    lost_since_ = Clock::now();
+    next_probe_ = Clock::now();
+  }
+
   void note_alive() {
+    suspected_ = false;
     if (!lost_since_) return;
     const auto lost = std::chrono::duration_cast<milliseconds>(Clock::now() - *lost_since_);
     spdlog::info("kafka is back brokers={} after_ms={}", brokers_, lost.count());
@@ -401,7 +411,6 @@ class Consumer::Impl {
       case RD_KAFKA_RESP_ERR__FATAL:  // fatal_error() tells
         break;
       case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        note_alive();
         listener_.on_end_reached({topic, message.partition}, {message.offset});
         break;
       case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
@@ -435,6 +444,7 @@ class Consumer::Impl {
   bool commits_fail_ = false;
   std::set<std::string> awaited_topics_;
   std::string last_security_error_;
+  bool suspected_ = false;  // a connection has failed since we last heard of a broker
   std::optional<Clock::time_point> lost_since_;
   Clock::time_point next_probe_;
 };
