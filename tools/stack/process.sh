@@ -12,13 +12,17 @@ die() {
   exit 1
 }
 
-# identity PID: prints what the pid file holds; fails if no such process lives (a zombie does not live).
+# identity PID: prints what the pid file holds; fails if no such process lives. A zombie does not live, unless it is
+# only the first thread that has ended: the others still hold what the process had open, its port for instance.
 identity() {
-  local stat fields boot
+  local stat fields boot threads
   [[ $1 =~ ^[0-9]+$ ]] || return 1 # /proc//stat exists too
   { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
   read -ra fields <<<"${stat##*) }" # after "pid (name) ": state is field 0, the start time field 19
-  [[ ${fields[0]} != Z ]] || return 1
+  if [[ ${fields[0]} == Z ]]; then
+    threads=("/proc/$1/task"/*)
+    ((${#threads[@]} > 1)) || return 1
+  fi
   boot=$(</proc/sys/kernel/random/boot_id)
   printf '%s %s %s\n' "$1" "${fields[19]}" "$boot"
 }
