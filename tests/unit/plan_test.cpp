@@ -158,6 +158,8 @@ TEST_CASE("plan: what would be a guess is refused, with column, types and what t
       {"schemaless bytes", ValueType::untyped, column("v", "bytea"),
        "column \"v\": described can't be written to the target's bytea: a schemaless message does "
        "not say how its bytes are written; set value.converter.schemas.enable=true"},
+      {"a bit varying has lost its length", ValueType::bits, column("v", "varbit"),
+       "column \"v\": described can't be written to the target's varbit"},
       {"arrays are not known yet", ValueType::text, array,
        "column \"v\": described can't be written to the target's _int4"},
       {"a number is no text for hstore", ValueType::text, column("v", "hstore"),
