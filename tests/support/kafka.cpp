@@ -144,17 +144,24 @@ void Kafka::delete_records(const std::string& topic, int partition, std::int64_t
 
 void Kafka::produce(const std::string& topic, int partition, const std::optional<std::string>& key,
                     const std::optional<std::string>& value) {
-  const auto data = [](const std::optional<std::string>& bytes) {
-    return bytes ? const_cast<char*>(bytes->data()) : nullptr;
+  // RD_KAFKA_V_…() would be shorter, but is no standard C++.
+  std::array<rd_kafka_vu_t, 5> record{};
+  record[0].vtype = RD_KAFKA_VTYPE_TOPIC;
+  record[0].u.cstr = topic.c_str();
+  record[1].vtype = RD_KAFKA_VTYPE_PARTITION;
+  record[1].u.i32 = partition;
+  record[2].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
+  record[2].u.i = RD_KAFKA_MSG_F_COPY;
+  record[3].vtype = RD_KAFKA_VTYPE_KEY;
+  record[4].vtype = RD_KAFKA_VTYPE_VALUE;
+  const auto set = [](rd_kafka_vu_t& to, const std::optional<std::string>& bytes) {
+    if (bytes) to.u.mem = {const_cast<char*>(bytes->data()), bytes->size()};
   };
-  const auto size = [](const std::optional<std::string>& bytes) {
-    return bytes ? bytes->size() : std::size_t{0};
-  };
-  const auto err = rd_kafka_producev(
-      impl_->handle(), RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(partition),
-      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(data(key), size(key)),
-      RD_KAFKA_V_VALUE(data(value), size(value)), RD_KAFKA_V_END);
-  require(err, "produce to " + topic);
+  set(record[3], key);
+  set(record[4], value);
+  const Owned<rd_kafka_error_t, &rd_kafka_error_destroy> failed{
+      rd_kafka_produceva(impl_->handle(), record.data(), record.size())};
+  if (failed) throw std::runtime_error{rd_kafka_error_string(failed.get())};
   rd_kafka_poll(impl_->handle(), 0);
 }
 
