@@ -150,9 +150,7 @@ int main(int argc, char** argv) {
       "Exit codes: 0 asked to stop, 2 bad configuration or command line, 1 anything else."};
   std::string config_file;
   bool only_check = false;
-  app.add_option("-c,--config", config_file, "configuration file (YAML)")
-      ->required()
-      ->option_text("FILE");
+  app.add_option("-c,--config", config_file, "configuration file (YAML)")->option_text("FILE");
   app.add_flag("--check", only_check, "validate, connect, print the plan, exit");
   app.set_version_flag("--version", std::string{"lockstepd "} + LOCKSTEP_VERSION);
   try {
@@ -161,6 +159,10 @@ int main(int argc, char** argv) {
     return app.exit(e) == 0 ? exit_ok : exit_usage;
   }
 
+  if (config_file.empty()) {  // not CLI11's required(): it would hide that an option is misspelt
+    std::cerr << "--config FILE is missing: lockstepd --config config/lockstep.yaml\n";
+    return exit_usage;
+  }
   const auto config = config::load(config_file);
   if (!config) {
     std::cerr << to_string(config.error()) << "\n";
