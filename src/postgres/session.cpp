@@ -122,7 +122,8 @@ Session::Session(const std::string& url)
       "SET idle_in_transaction_session_timeout = '10s';"
       // Each key is looked up in the primary key's index, whatever the statistics say: a plan made
       // while the table was small must not scan it once it is large.
-      "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off");
+      "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;"
+      "SET jit = off");  // the statements run for milliseconds
 }
 
 Result<Done, SinkError> translating_errors(const std::function<void()>& body) {
