@@ -96,7 +96,7 @@ tidy() {
   local common file key pending=()
   [[ -f build/compile_commands.json ]] || cmake --preset release -DLOCKSTEP_TESTS=ON >/dev/null
   mkdir -p build/lint
-  common=$({ clang-tidy --version && cat .clang-tidy build/compile_commands.json && sources | grep 'hpp$' |
+  common=$({ clang-tidy --version && cat .clang-tidy tests/.clang-tidy build/compile_commands.json && sources | grep 'hpp$' |
     xargs cat; } | sha256sum)
   for file in $(sources | grep 'cpp$'); do
     grep -q "\"file\": \".*/$file\"" build/compile_commands.json || continue # not configured: tests may be off
