@@ -304,8 +304,9 @@ class Consumer::Impl {
     const auto end = Clock::now() + deadline;
     // A static member does not leave by closing (KIP-345), but it does by unsubscribing.
     rd_kafka_unsubscribe(handle_.get());
-    while (assigned_ && Clock::now() < end) {
-      poll(std::min(until(end), milliseconds{100}));
+    // It leaves once its partitions have come to rest; closing before that would keep it from it.
+    while ((assigned_ || is_member()) && Clock::now() < end) {
+      poll(std::min(until(end), milliseconds{20}));
     }
     const Queue events{rd_kafka_queue_new(handle_.get())};
     const ErrorHandle refused{rd_kafka_consumer_close_queue(handle_.get(), events.get())};
@@ -337,6 +338,14 @@ class Consumer::Impl {
     listener_.on_revoked();
     assigned_ = false;
     check("unassign", rd_kafka_assign(handle_.get(), nullptr));
+  }
+
+  /// librdkafka forgets the member id when it sends that it leaves.
+  bool is_member() const {
+    char* const id = rd_kafka_memberid(handle_.get());
+    const bool member = id != nullptr && *id != '\0';
+    rd_kafka_mem_free(handle_.get(), id);
+    return member;
   }
 
   static void check(std::string_view what, rd_kafka_resp_err_t err) {
