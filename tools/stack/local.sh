@@ -280,6 +280,8 @@ prepare_kafka() {
 start_kafka() {
   local options
   mapfile -t options < <(java_options)
+  rotate_log kafka # before its end is noted
+  touch "$(log_of kafka)"
   wc -c <"$(log_of kafka)" >"$STATE_DIR/kafka/log-start"
   launch kafka java "${options[@]}" kafka.Kafka "$STATE_DIR/kafka/server.properties"
 }

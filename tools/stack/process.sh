@@ -38,13 +38,19 @@ running() { pid_of "$1" >/dev/null; }
 
 log_of() { printf '%s\n' "$LOG_DIR/$1.log"; }
 
+rotate_log() { # NAME
+  local log
+  log=$(log_of "$1")
+  if [[ -f $log && $(stat -c %s "$log") -gt 20000000 ]]; then mv "$log" "$log.1"; fi
+}
+
 # launch NAME COMMAND...: in a session of its own, so that Ctrl-C in the terminal does not reach it.
 launch() {
   local name=$1 log
   shift
   log=$(log_of "$name")
   mkdir -p "$RUN_DIR" "$LOG_DIR"
-  if [[ -f $log && $(stat -c %s "$log") -gt 20000000 ]]; then mv "$log" "$log.1"; fi
+  rotate_log "$name"
   # From /: a service must not hold on to the folder that it was started in.
   # Descriptor 9 is the caller's lock: the process must not keep it.
   setsid env -C / "$@" </dev/null >>"$log" 2>&1 9>&- &
