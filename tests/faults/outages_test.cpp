@@ -129,6 +129,25 @@ TEST_CASE("a daemon that starts before its services works when they come") {
   CHECK(daemon.stop() == 0);
 }
 
+TEST_CASE("SIGTERM ends a daemon in time whose service has gone") {
+  const auto service = GENERATE(as<std::string>{}, "target", "kafka");
+  CAPTURE(service);
+  Kafka kafka;
+  Database target{Stack::from_environment().target_url};
+  Feed feed{kafka, target, "gone_" + service};
+  feed.load(200, 100);
+  Daemon daemon{feed.name, {feed.name, {feed.topic}}};
+  feed.await_equal(target);
+  const Outage outage{service, Outage::How::kill};
+  if (service == "target") {
+    feed.load(200, 100, 2);
+    daemon.await_log("target unavailable", seconds{20});
+  } else {
+    daemon.await_log("kafka unreachable", seconds{20});
+  }
+  CHECK(daemon.stop() == 0);
+}
+
 TEST_CASE("a COMMIT that took effect although its answer was lost is not repeated") {
   Kafka kafka;
   Database target{Stack::from_environment().target_url};
