@@ -77,7 +77,8 @@ kafka::ConsumerConfig consumer_config(const config::Config& config,
                                       const config::Pipeline& pipeline) {
   auto topics = pipeline.topics;
   if (!pipeline.topics_pattern.empty()) topics = {pipeline.topics_pattern};
-  return {config.kafka.brokers, "lockstep." + pipeline.name, topics, config.kafka.properties};
+  return {config.kafka.brokers, "lockstep." + pipeline.name, topics, config.kafka.properties,
+          pipeline.batch.max_bytes};
 }
 
 postgres::SinkConfig sink_config(const config::Pipeline& pipeline) {

@@ -90,6 +90,8 @@ Result<Conf, KafkaError> make_conf(const ConsumerConfig& config) {
       {"enable.auto.offset.store", "false"},
       {"auto.offset.reset", "error"},  // a gap in the log is told, not jumped over
       {"enable.partition.eof", "true"},
+      {"queued.max.messages.kbytes",
+       std::to_string(std::max<std::size_t>(1, config.queue_bytes / 1024))},
       // A fetch of quiet partitions only must not hold up the others' first one for 500 ms.
       {"fetch.wait.max.ms", "100"},
       {"isolation.level", "read_committed"},

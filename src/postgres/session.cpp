@@ -2,6 +2,7 @@
 
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <map>
 #include <string_view>
 
@@ -54,6 +55,8 @@ std::string with_bounded_waits(const std::string& url) {
 std::string first_line(std::string_view text) {
   // The lines after it are the statement and DETAIL, which holds row values: not for the log.
   while (!text.empty() && (text.front() == '\n' || text.front() == ' ')) text.remove_prefix(1);
+  if (text.starts_with("ERROR:"))
+    text.remove_prefix(std::min(text.find_first_not_of(' ', 6), text.size()));
   return std::string{text.substr(0, text.find('\n'))};
 }
 

@@ -21,6 +21,7 @@ struct ConsumerConfig {
   std::string group;
   std::vector<std::string> topics;  ///< a name, or a regular expression that starts with ^
   std::map<std::string, std::string> properties;  ///< handed to librdkafka as they are
+  std::size_t queue_bytes = 64 * 1024 * 1024;     ///< of messages fetched and not polled yet
 };
 
 struct KafkaError {
