@@ -30,7 +30,7 @@ TEST_CASE("a locked table stops the reading, not the membership, and costs no me
     most_kib = std::max(most_kib, daemon.resident_kib());
     return Clock::now() - begin > locked;
   });
-  CHECK(most_kib < 128 * 1024);
+  CHECK(most_kib < 64 * 1024);
   CHECK(feed.progress(target, feed.name) == 0);
   CHECK(kafka.members("lockstep." + feed.name) == 1);
   other.exec("COMMIT");
@@ -40,7 +40,7 @@ TEST_CASE("a locked table stops the reading, not the membership, and costs no me
   });
   feed.await_equal(target);
   check_only_forward(target, feed.name);
-  CHECK(most_kib < 128 * 1024);
+  CHECK(most_kib < 64 * 1024);
   CHECK(daemon.count_in_log("partitions assigned") == 1);
   CHECK(daemon.count_in_log("partitions given back") == 0);
 
