@@ -232,7 +232,9 @@ class Target {
     const auto [verb, relation, layout] = key;
     if (verb == Verb::upsert) tables_.erase(*relation);  // new columns: look again
     const TargetTable& table = target_table(*relation);
-    const auto prepare = [&](Wire wire, std::string& name, StatementPlan& statement) {
+    // Captured by name: clang 14 has no structured bindings in lambdas.
+    const auto prepare = [&, verb = verb, layout = layout](Wire wire, std::string& name,
+                                                           StatementPlan& statement) {
       auto plan = verb == Verb::upsert
                       ? plan_upsert(table, *layout, *example.key_layout, config_.synced_at, wire)
                       : plan_remove(table, *layout, wire);

@@ -33,7 +33,7 @@ until_true() {
 }
 
 source_sql() { psql -qAt -v ON_ERROR_STOP=1 "$SOURCE_URL" -c "$1"; }
-target_sql() { psql -qAt -v ON_ERROR_STOP=1 "$TARGET_URL" -c "$1"; }
+target_sql() { PGOPTIONS="-c client_min_messages=warning" psql -qAt -v ON_ERROR_STOP=1 "$TARGET_URL" -c "$1"; }
 
 debezium_is_at() { [[ $(source_sql "SELECT coalesce(bool_and(confirmed_flush_lsn >= '$1'), false) FROM pg_replication_slots") == t ]]; }
 last_row_arrived() { [[ $(target_sql "SELECT count(*) FROM orders WHERE product_name = 'the last one'") == 1 ]]; }
@@ -68,9 +68,9 @@ for ((run = 1; run <= runs; run++)); do
   wait "$timer"
   daemon=
   read -r peak_kib user system <"$work/time"
-  awk -v run="$run" -v ms=$(((end - begin) / 1000000)) -v n=$messages -v peak="$peak_kib" -v user="$user" -v system="$system" \
+  awk -v run="$run" -v ms=$(((end - begin) / 1000000)) -v n=$messages -v peak="$peak_kib" -v cpu="$(awk "BEGIN { print $user + $system }")" \
     'BEGIN { printf "run %d: %d messages in %.2f s: %d messages/s; daemon: peak memory %d MiB, CPU %.2f s\n",
-             run, n, ms / 1000, n * 1000 / ms, peak / 1024, user + system }'
+             run, n, ms / 1000, n * 1000 / ms, peak / 1024, cpu }'
   [[ $(source_sql "SELECT count(*), sum(quantity), sum(price) FROM orders") == $(target_sql "SELECT count(*), sum(quantity), sum(price) FROM orders") ]] ||
     { printf 'drain.sh: source and target differ\n' >&2; exit 1; }
 done

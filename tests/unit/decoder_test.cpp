@@ -176,12 +176,12 @@ std::vector<std::string_view> parts_of(std::string_view json) {
   return parts;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   return std::string{'"'}.append(text) += '"';
 }
 
 std::string_view member(std::string_view object, std::string_view key) {
-  const std::string start = quoted(key) + ":";
+  const std::string start = in_quotes(key) + ":";
   for (const auto part : parts_of(object)) {
     if (part.starts_with(start)) return part.substr(start.size());
   }
@@ -736,7 +736,7 @@ TEST_CASE("decode: a decimal of many digits keeps them all") {
   for (int i = 0; i < 2730; ++i) base64 += "////";
   const std::string schema =
       R"({"type":"bytes","name":"org.apache.kafka.connect.data.Decimal","parameters":{"scale":"0"},"field":"x"})";
-  const auto got = only_cell(one_column(schema, quoted(base64)));
+  const auto got = only_cell(one_column(schema, in_quotes(base64)));
   CHECK(got.size() == 19'729 + std::string{"numeric "}.size());
   CHECK(
       got.starts_with("numeric 2003529930406846464979072351560255750447825475569751419265016973"));
@@ -986,7 +986,7 @@ TEST_CASE("decode: layouts have one address and a bounded number") {
   Arena arena;
   const auto layout_of = [&](std::string_view name) -> const Layout* {
     const auto decoded =
-        decode(decoder, arena, bare(std::string{"{"}.append(quoted(name)).append(":1}")));
+        decode(decoder, arena, bare(std::string{"{"}.append(in_quotes(name)).append(":1}")));
     const auto* change = std::get_if<Change>(&decoded);
     return change == nullptr ? nullptr : change->row_layout;
   };
