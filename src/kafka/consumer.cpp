@@ -354,7 +354,7 @@ class Consumer::Impl {
       listener_.on_assigned(to_vector(list));
       return;
     }
-    listener_.on_revoked();
+    listener_.on_revoked(rd_kafka_assignment_lost(handle_.get()) != 0);
     assigned_ = false;
     check("unassign", rd_kafka_assign(handle_.get(), nullptr));
   }

@@ -29,6 +29,7 @@ constexpr milliseconds longest_poll{100};       // so that answers of the worker
 constexpr milliseconds busy_poll{5};            // an answer of the worker is awaited
 constexpr milliseconds full_before_pause{500};  // pausing drops what was fetched: not for a moment
 constexpr milliseconds restart_delay{1000};
+constexpr seconds rejoin_interval{60};
 constexpr milliseconds kafka_deadline{5000};
 // Of the 10 s that stopping may take: the running transaction, the offsets, leaving the group.
 constexpr milliseconds finish_deadline{5000};
@@ -83,13 +84,13 @@ class Pipeline::Impl : public kafka::ConsumerListener {
       : config_{std::move(config)}, worker_{config_.name, std::move(sink)} {}
 
   Result<Done, std::string> run(const std::stop_token& stop) {
-    auto opened = kafka::Consumer::open(config_.consumer, *this);
-    if (!opened) return opened.error().message;
-    consumer_ = std::move(*opened);
+    if (auto opened = open(); !opened) return opened.error();
     spdlog::info("pipeline started pipeline={} group={}", config_.name, config_.consumer.group);
     while (!stop.stop_requested()) {
       last_loop_ = Clock::now();
-      if (auto fatal = consumer_->fatal_error()) return *fatal;
+      if (auto fatal = consumer_->fatal_error()) {
+        if (auto again = join_again(*fatal); !again) return again.error();
+      }
       for (auto& answer : worker_.take()) {
         std::visit([&](auto& a) { handle(a); }, answer);
       }
@@ -114,6 +115,27 @@ class Pipeline::Impl : public kafka::ConsumerListener {
   std::atomic<Clock::time_point> last_loop_{Clock::now()};
 
  private:
+  Result<Done, std::string> open() {
+    auto opened = kafka::Consumer::open(config_.consumer, *this);
+    if (!opened) return opened.error().message;
+    consumer_ = std::move(*opened);
+    return done;
+  }
+
+  /// After an outage of the brokers a static member can be fenced by its own return. One new start
+  /// settles that; if it happens again soon, another daemon is behind it.
+  Result<Done, std::string> join_again(const std::string& cause) {
+    const auto now = Clock::now();
+    if (joined_again_at_ && now - *joined_again_at_ < rejoin_interval) return cause;
+    joined_again_at_ = now;
+    spdlog::warn("group membership lost, joining again pipeline={}: {}", config_.name, cause);
+    forget_assignment();
+    assigned_.clear();
+    to_commit_.clear();
+    consumer_.reset();
+    return open();
+  }
+
   // ---- Kafka to batches
 
   void read_some() {
@@ -341,7 +363,7 @@ class Pipeline::Impl : public kafka::ConsumerListener {
     start_at_ = Clock::now();
   }
 
-  void on_revoked() override {
+  void on_revoked(bool lost) override {
     // What is queued is dropped and read again by the next owner; what runs may finish.
     for (auto& table : tables_) drop_filling(*table);
     worker_.cancel();
@@ -351,7 +373,8 @@ class Pipeline::Impl : public kafka::ConsumerListener {
     for (auto& answer : worker_.take()) {
       if (auto* applied = std::get_if<Worker::Applied>(&answer)) handle(*applied);
     }
-    commit_at_last();
+    if (!lost) commit_at_last();
+    to_commit_.clear();
     forget_assignment();
     assigned_.clear();
     spdlog::info("partitions given back pipeline={}", config_.name);
@@ -450,7 +473,6 @@ class Pipeline::Impl : public kafka::ConsumerListener {
       spdlog::warn("offsets not committed, lockstep.progress has them pipeline={}: {}",
                    config_.name, committed.error().message);
     }
-    to_commit_.clear();
   }
 
   void report_if_due() {
@@ -504,7 +526,8 @@ class Pipeline::Impl : public kafka::ConsumerListener {
   std::pair<const TopicPartition, Partition>* last_found_ = nullptr;
   std::vector<TopicPartition> assigned_;
   std::vector<TopicPartition> awaiting_start_;  // assigned, positions not known yet
-  std::optional<Clock::time_point> start_at_;   // when to ask for them
+  std::optional<Clock::time_point> joined_again_at_;
+  std::optional<Clock::time_point> start_at_;  // when to ask for them
 
   std::size_t filling_bytes_ = 0;  // of all tables' filling batches
   std::optional<Clock::time_point> full_since_;

@@ -21,7 +21,7 @@ struct Recorder : ConsumerListener {
   void on_assigned(const std::vector<TopicPartition>& partitions) override {
     assigned = partitions;
   }
-  void on_revoked() override { ++revocations; }
+  void on_revoked(bool) override { ++revocations; }
   void on_end_reached(const TopicPartition& tp, NextOffset end) override { ends[tp] = end; }
   void on_position_gone(const TopicPartition& tp, const std::string&) override {
     gone.push_back(tp);

@@ -59,7 +59,9 @@ class ConsumerListener {
 
   /// All partitions are about to go. What was applied can be committed here, in good time: other
   /// members of the group wait.
-  virtual void on_revoked() = 0;
+  /// `lost`: they are gone already (session timeout): a commit could only fail, and as it would
+  /// come from a member that is no more, the brokers would fence us for it.
+  virtual void on_revoked(bool lost) = 0;
 
   /// All that is in the partition before `end` has been read.
   virtual void on_end_reached(const TopicPartition& partition, NextOffset end) = 0;
