@@ -175,16 +175,15 @@ class Pipeline::Impl : public kafka::ConsumerListener {
     Batch& batch = *table.filling;
     const std::size_t bytes_before = batch.bytes();
     auto decoded = decoder_.decode({message.topic(), message.key(), message.value()}, batch.arena);
+    filling_bytes_ += batch.bytes() - bytes_before;  // also what a bad record has taken
     if (const auto* bad = std::get_if<debezium::BadRecord>(&decoded)) {
-      stop_table(table, at(message) + ": " + bad->cause);
-      if (batch.records == 0) table.filling.reset();
+      stop_before(message, table, bad->cause);
       return;
     }
     auto* const change = std::get_if<Change>(&decoded);
     if (change != nullptr && change->op == Op::truncate) {
       if (auto unordered = truncate_without_order(message)) {
-        stop_table(table, at(message) + ": " + *unordered);
-        if (batch.records == 0) table.filling.reset();
+        stop_before(message, table, *unordered);
         return;
       }
     }
@@ -197,12 +196,19 @@ class Pipeline::Impl : public kafka::ConsumerListener {
       change->offset = message.offset();
       if (change->source_ts_us != 0) slice.source_ts_us = change->source_ts_us;
       if (!change->source_position.empty()) slice.source_position = change->source_position;
+      const std::size_t bytes = batch.bytes();
       batch.changes.push_back(*change);
+      filling_bytes_ += batch.bytes() - bytes;
     } else {
       ++counters_.skipped[std::get<debezium::Skipped>(decoded).rule];
     }
-    filling_bytes_ += batch.bytes() - bytes_before;
     if (is_full(batch, config_.limits)) hand_over(partition->table);
+  }
+
+  /// What came before the record is applied, the record and what follows is not.
+  void stop_before(const kafka::Message& message, Table& table, const std::string& cause) {
+    if (table.filling->records == 0) drop_filling(table);
+    stop_table(table, at(message) + ": " + cause);
   }
 
   /// A truncate can only be put in order with the rows if they are in its own partition.

@@ -238,6 +238,19 @@ TEST_CASE("pipeline: a record that can't be decoded stops its table after what c
   CHECK(f.applied.positions[{f.topic("a"), 0}] == NextOffset{5});
 }
 
+TEST_CASE("pipeline: a large record that can't be decoded holds up no other table") {
+  Fixture f{"large_poison"};
+  f.produce("a", 1, "good");
+  // The row is read, and takes memory, before the unknown op is.
+  f.broker.produce(f.topic("a"), 0, key(2), change("a", '?', 2, std::string(300'000, 'x')));
+  f.broker.flush();
+  f.start();
+  f.await_rows(1);
+  for (int i = 0; i < 10; ++i) f.produce("b", i, "good");
+  f.broker.flush();
+  f.await_rows(11);
+}
+
 TEST_CASE("pipeline: a position moved by another is read again and gone on from") {
   Fixture f{"moved"};
   for (int i = 0; i < 5; ++i) f.produce("a", i, "1");
