@@ -50,13 +50,14 @@ declare -A library_folders=(
   [libpqxx]='src/postgres tools tests' [librdkafka]='src/kafka tests' [simdjson]='src/debezium' [yaml-cpp]='src/config'
   [libsystemd]='src/observe')
 
-# What a folder may include of others' (lockstep/NAME/...), beside itself. The daemon and the tools put all together.
+# What a folder may include of others' (lockstep/NAME/...), beside itself: a folder, or one header of it. The daemon and
+# the tools put all together.
 declare -A may_include=(
-  [model]='' [observe]='' [config]='model' [kafka]='model observe' [debezium]='model' [batch]='model'
+  [model]='' [observe]='' [config]='model kafka/properties.hpp' [kafka]='model observe' [debezium]='model' [batch]='model'
   [postgres]='model observe batch' [pipeline]='model observe batch kafka debezium')
 
 includes() {
-  local found=0 library folder allowed line name
+  local found=0 library folder allowed line name header
   for library in "${!library_headers[@]}"; do
     local outside=()
     for folder in ${library_folders[$library]}; do outside+=(-not -path "$folder/*"); done
@@ -69,8 +70,9 @@ includes() {
   for folder in "${!may_include[@]}"; do
     allowed=" $folder ${may_include[$folder]} "
     while IFS= read -r line; do
-      name=$(sed -E 's|.*#include "lockstep/([a-z]+)/.*|\1|' <<<"$line")
-      [[ $allowed == *" $name "* ]] && continue
+      header=$(sed -E 's|.*#include "lockstep/([^"]+)".*|\1|' <<<"$line")
+      name=${header%%/*}
+      [[ $allowed == *" $name "* || $allowed == *" $header "* ]] && continue
       printf '%s: %s may not include lockstep/%s: it knows only%s\n' "${line%%:#*}" "$folder" "$name" "${allowed% }"
       found=1
     done < <(grep -rnE '^#include "lockstep/[a-z]+/' "src/$folder" "include/lockstep/$folder" 2>/dev/null)

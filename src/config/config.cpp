@@ -1,13 +1,13 @@
 #include "lockstep/config/config.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <fstream>
 #include <system_error>
 #include <utility>
 
 #include "lockstep/config/nearest.hpp"
+#include "lockstep/kafka/properties.hpp"
 #include "reader.hpp"
 #include "values.hpp"
 
@@ -70,27 +70,6 @@ void only(Report& report, Mapping& mapping, std::string_view key, std::string_vi
 
 // ---------------------------------------------------------------------------------------------
 
-struct OwnedProperty {
-  std::string_view name;
-  std::string_view reason;
-};
-
-constexpr std::array owned_properties{
-    OwnedProperty{"bootstrap.servers", "is kafka.brokers here; write it there"},
-    OwnedProperty{"metadata.broker.list", "is kafka.brokers here; write it there"},
-    OwnedProperty{"group.id", "is always lockstep.<pipeline's name>"},
-    OwnedProperty{"enable.auto.commit",
-                  "is always false: offsets are committed after the target's COMMIT"},
-    OwnedProperty{"enable.auto.offset.store",
-                  "is always false: offsets are committed after the target's COMMIT"},
-    OwnedProperty{"auto.offset.reset",
-                  "is always error: a position that Kafka no longer has must not become a jump"},
-    OwnedProperty{"partition.assignment.strategy",
-                  "can't be set: what happens at a rebalance depends on it"},
-    OwnedProperty{"enable.partition.eof",
-                  "can't be set: Lockstep tells by it when it has caught up"},
-};
-
 Kafka read_kafka(Report& report, Mapping mapping) {
   Kafka kafka;
   mapping.require("brokers", "host:port, more of them after commas");
@@ -99,15 +78,12 @@ Kafka read_kafka(Report& report, Mapping mapping) {
   }
   if (auto properties = mapping.mapping("properties")) {
     for (auto& property : properties->scalars()) {
-      const auto owned = std::find_if(
-          owned_properties.begin(), owned_properties.end(),
-          [&](const OwnedProperty& candidate) { return candidate.name == property.key; });
-      if (owned != owned_properties.end()) {
+      const auto owned =
+          std::find_if(kafka::owned_properties.begin(), kafka::owned_properties.end(),
+                       [&](const auto& candidate) { return candidate.name == property.key; });
+      if (owned != kafka::owned_properties.end() &&
+          !(owned->may_be_said && owned->value == property.text)) {
         add(report, property, owned->reason);
-      } else if (property.key == "isolation.level" && property.text != "read_committed") {
-        add(report, property,
-            "is always read_committed: what the source's connector has rolled back must not be "
-            "applied");
       } else {
         kafka.properties.emplace(property.key, std::move(property.text));
       }

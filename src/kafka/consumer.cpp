@@ -1,15 +1,13 @@
 #include "lockstep/kafka/consumer.hpp"
 
 #include <spdlog/spdlog.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <regex>
 #include <set>
 
-#include "handles.hpp"
+#include "brokers.hpp"
 
 namespace lockstep::kafka {
 
@@ -17,10 +15,6 @@ using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
 namespace {
-
-int ms(milliseconds duration) {
-  return static_cast<int>(std::max<std::int64_t>(0, duration.count()));
-}
 
 milliseconds until(Clock::time_point deadline) {
   return std::max(milliseconds{0},
@@ -66,89 +60,6 @@ rd_kafka_resp_err_t first_error(rd_kafka_resp_err_t err,
   return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-void log_line(const rd_kafka_t*, int level, const char* facility, const char* text) {
-  // What matters of it reaches us as an error event, once; librdkafka's own lines come every try.
-  spdlog::debug("librdkafka {} {}: {}", level, facility, text);
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
-  return name.data();
-}
-
-/// librdkafka before 2.2 stops fetching for a second whenever more than queued.max.messages.kbytes
-/// wait to be polled (its issue 2879), and unpacking messages is quicker than decoding them: on a
-/// busy machine its threads must not be ahead of ours.
-rd_kafka_resp_err_t yield_to_polling(rd_kafka_t*, rd_kafka_thread_type_t type, const char*, void*) {
-  constexpr int niceness = 10;
-  if (type == RD_KAFKA_THREAD_BROKER) setpriority(PRIO_PROCESS, 0, niceness);  // of this thread
-  return RD_KAFKA_RESP_ERR_NO_ERROR;
-}
-
-/// Errors: the property and librdkafka's reason.
-Result<Conf, KafkaError> make_conf(const ConsumerConfig& config) {
-  std::map<std::string, std::string> properties{
-      {"bootstrap.servers", config.brokers},
-      {"group.id", config.group},
-      {"client.id", "lockstep"},
-      {"group.instance.id", config.group + "@" + host_name()},
-      {"session.timeout.ms", "10000"},  // a killed daemon's partitions are another's after this
-      {"heartbeat.interval.ms", "2000"},
-      {"partition.assignment.strategy", "range"},
-      {"enable.auto.commit", "false"},
-      {"enable.auto.offset.store", "false"},
-      {"auto.offset.reset", "error"},  // a gap in the log is told, not jumped over
-      {"enable.partition.eof", "true"},
-      {"queued.max.messages.kbytes",
-       std::to_string(std::max<std::size_t>(1, config.queue_bytes / 1024))},
-      // A fetch of quiet partitions only must not hold up the others' first one for 500 ms.
-      {"fetch.wait.max.ms", "100"},
-      {"isolation.level", "read_committed"},
-      {"allow.auto.create.topics", "false"},
-      {"topic.metadata.refresh.interval.ms", "5000"},  // a topic made later is seen within this
-      {"reconnect.backoff.max.ms", "2000"},
-      {"socket.keepalive.enable", "true"},
-  };
-  for (const auto& [key, value] : config.properties) properties[key] = value;
-  if (properties["group.instance.id"].empty()) properties.erase("group.instance.id");
-
-  Conf conf{rd_kafka_conf_new()};
-  std::array<char, 512> reason{};
-  for (const auto& [key, value] : properties) {
-    if (rd_kafka_conf_set(conf.get(), key.c_str(), value.c_str(), reason.data(), reason.size()) !=
-        RD_KAFKA_CONF_OK) {
-      return KafkaError{"kafka.properties: " + std::string{reason.data()}};
-    }
-  }
-  rd_kafka_conf_set_log_cb(conf.get(), log_line);
-  rd_kafka_conf_interceptor_add_on_new(
-      conf.get(), "lockstep",
-      [](rd_kafka_t* handle, const rd_kafka_conf_t*, void*, char*, size_t) {
-        return rd_kafka_interceptor_add_on_thread_start(handle, "lockstep", yield_to_polling,
-                                                        nullptr);
-      },
-      nullptr);
-  return conf;
-}
-
-Result<Handle, KafkaError> make_handle(rd_kafka_type_t type, Conf conf) {
-  std::array<char, 512> reason{};
-  Handle handle{rd_kafka_new(type, conf.get(), reason.data(), reason.size())};
-  if (!handle) return KafkaError{"kafka: " + std::string{reason.data()}};
-  static_cast<void>(conf.release());  // rd_kafka_new() owns it when it succeeds
-  return handle;
-}
-
-Result<Metadata, KafkaError> fetch_metadata(rd_kafka_t* handle, rd_kafka_topic_t* only,
-                                            milliseconds deadline) {
-  const rd_kafka_metadata_t* metadata = nullptr;
-  const auto err =
-      rd_kafka_metadata(handle, only == nullptr ? 1 : 0, only, &metadata, ms(deadline));
-  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return KafkaError{rd_kafka_err2str(err)};
-  return Metadata{metadata};
-}
-
 }  // namespace
 
 void Message::Destroy::operator()(rd_kafka_message_s* message) const noexcept {
@@ -178,7 +89,7 @@ std::optional<std::string_view> Message::value() const {
 class Consumer::Impl {
  public:
   Impl(std::string brokers, ConsumerListener& listener)
-      : brokers_{std::move(brokers)}, listener_{listener} {}
+      : listener_{listener}, health_{std::move(brokers)} {}
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
   ~Impl() {
@@ -188,14 +99,15 @@ class Consumer::Impl {
   }
 
   Result<Done, KafkaError> open(const ConsumerConfig& config) {
-    auto conf = make_conf(config);
+    auto conf =
+        make_conf(RD_KAFKA_CONSUMER, config.brokers, consumer_defaults(config), config.properties);
     if (!conf) return conf.error();
     rd_kafka_conf_set_opaque(conf->get(), this);
     rd_kafka_conf_set_rebalance_cb(
         conf->get(), [](rd_kafka_t*, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t* list,
                         void* self) { static_cast<Impl*>(self)->rebalance(err, *list); });
     rd_kafka_conf_set_error_cb(conf->get(), [](rd_kafka_t*, int err, const char* text, void* self) {
-      static_cast<Impl*>(self)->note_error(static_cast<rd_kafka_resp_err_t>(err), text);
+      static_cast<Impl*>(self)->health_.note_error(static_cast<rd_kafka_resp_err_t>(err), text);
     });
     rd_kafka_conf_set_offset_commit_cb(
         conf->get(),
@@ -218,7 +130,7 @@ class Consumer::Impl {
   }
 
   std::optional<Message> poll(milliseconds timeout) {
-    if ((lost_since_ || suspected_) && Clock::now() >= next_probe_) probe();
+    health_.probe_if_due(handle_.get());
     rd_kafka_message_t* const raw = rd_kafka_consumer_poll(handle_.get(), ms(timeout));
     if (raw == nullptr) return std::nullopt;
     Message message{raw};
@@ -267,7 +179,7 @@ class Consumer::Impl {
     check("resume", first_error(rd_kafka_resume_partitions(handle_.get(), list.get()), list.get()));
   }
 
-  bool reachable() const { return !lost_since_; }
+  bool reachable() const { return health_.reachable(); }
 
   void commit(const Positions& positions) {
     if (positions.empty()) return;
@@ -348,7 +260,7 @@ class Consumer::Impl {
       // Take note of the assignment, fetch nothing: from where is the listener's to say.
       const PartitionList nothing = make_list(1);
       check("assign", rd_kafka_assign(handle_.get(), nothing.get()));
-      note_alive();
+      health_.note_alive();
       assigned_ = true;
       for (int i = 0; i < list.cnt; ++i) awaited_topics_.erase(list.elems[i].topic);
       listener_.on_assigned(to_vector(list));
@@ -370,58 +282,6 @@ class Consumer::Impl {
   static void check(std::string_view what, rd_kafka_resp_err_t err) {
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
     spdlog::warn("kafka {} failed: {}", what, rd_kafka_err2str(err));
-  }
-
-  void note_error(rd_kafka_resp_err_t err, const char* text) {
-    switch (err) {
-      case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-      case RD_KAFKA_RESP_ERR__RESOLVE:
-        note_lost();
-        break;
-      case RD_KAFKA_RESP_ERR__TRANSPORT:
-        // One connection. All may be gone without librdkafka saying so: after a broker's crash it
-        // does not always come to the error above.
-        suspected_ = true;
-        spdlog::debug("kafka {}: {}", rd_kafka_err2name(err), text);
-        break;
-      case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-      case RD_KAFKA_RESP_ERR__SSL:
-        if (last_security_error_ != text) {
-          spdlog::error("kafka refuses us, check kafka.properties: {}", text);
-          last_security_error_ = text;
-        }
-        break;
-      default:
-        spdlog::debug("kafka {}: {}", rd_kafka_err2name(err), text);
-    }
-  }
-
-  void probe() {
-    const rd_kafka_metadata_t* metadata = nullptr;
-    const auto err = rd_kafka_metadata(handle_.get(), 0, nullptr, &metadata, 500);
-    next_probe_ = Clock::now() + std::chrono::seconds{1};
-    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      note_lost();
-      return;
-    }
-    rd_kafka_metadata_destroy(metadata);
-    note_alive();
-  }
-
-  void note_lost() {
-    if (lost_since_) return;
-    spdlog::warn("kafka unreachable brokers={}: trying on until it answers", brokers_);
-    lost_since_ = Clock::now();
-    next_probe_ = Clock::now();
-  }
-
-  void note_alive() {
-    suspected_ = false;
-    if (!lost_since_) return;
-    const auto lost = std::chrono::duration_cast<milliseconds>(Clock::now() - *lost_since_);
-    spdlog::info("kafka is back brokers={} after_ms={}", brokers_, lost.count());
-    lost_since_.reset();
-    last_security_error_.clear();
   }
 
   void note_commit(rd_kafka_resp_err_t err) {
@@ -454,10 +314,7 @@ class Consumer::Impl {
         break;
       case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
       case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-        if (last_security_error_ != text) {
-          spdlog::error("kafka refuses us, check the access rights: {}", text);
-          last_security_error_ = text;
-        }
+        health_.note_refusal("check the access rights", text);
         break;
       default:
         spdlog::warn("kafka {} topic={}[{}]: {}", rd_kafka_err2name(message.err), topic,
@@ -465,16 +322,12 @@ class Consumer::Impl {
     }
   }
 
-  const std::string brokers_;
   ConsumerListener& listener_;
+  BrokerHealth health_;
   Handle handle_;
   bool assigned_ = false;
   bool commits_fail_ = false;
   std::set<std::string> awaited_topics_;
-  std::string last_security_error_;
-  bool suspected_ = false;  // a connection has failed since we last heard of a broker
-  std::optional<Clock::time_point> lost_since_;
-  Clock::time_point next_probe_;
 };
 
 Consumer::Consumer(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
@@ -519,33 +372,6 @@ std::optional<std::string> Consumer::fatal_error() const {
 }
 void Consumer::close(milliseconds deadline) {
   impl_->close(deadline);
-}
-
-Result<std::map<std::string, int>, KafkaError> find_topics(const ConsumerConfig& config,
-                                                           milliseconds deadline) {
-  auto conf = make_conf(config);
-  if (!conf) return conf.error();
-  auto handle = make_handle(RD_KAFKA_CONSUMER, std::move(*conf));
-  if (!handle) return handle.error();
-  auto metadata = fetch_metadata(handle->get(), nullptr, deadline);
-  if (!metadata) return metadata.error();
-
-  std::map<std::string, int> found;
-  for (const auto& topic : config.topics) {
-    if (!topic.starts_with('^')) found[topic] = 0;
-  }
-  for (int i = 0; i < (*metadata)->topic_cnt; ++i) {
-    const auto& topic = (*metadata)->topics[i];
-    const bool wanted = std::any_of(
-        config.topics.begin(), config.topics.end(), [&](const std::string& name_or_pattern) {
-          return name_or_pattern.starts_with('^')
-                     ? std::regex_search(topic.topic,
-                                         std::regex{name_or_pattern, std::regex::extended})
-                     : name_or_pattern == topic.topic;
-        });
-    if (wanted) found[topic.topic] = topic.partition_cnt;
-  }
-  return found;
 }
 
 }  // namespace lockstep::kafka

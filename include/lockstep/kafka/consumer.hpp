@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lockstep/kafka/error.hpp"
 #include "lockstep/model/position.hpp"
 #include "lockstep/model/result.hpp"
 
@@ -22,10 +23,6 @@ struct ConsumerConfig {
   std::vector<std::string> topics;  ///< a name, or a regular expression that starts with ^
   std::map<std::string, std::string> properties;  ///< handed to librdkafka as they are
   std::size_t queue_bytes = 64 * 1024 * 1024;     ///< of messages fetched and not polled yet
-};
-
-struct KafkaError {
-  std::string message;
 };
 
 /// One record. Its bytes stay where librdkafka put them until it is destroyed, which must happen

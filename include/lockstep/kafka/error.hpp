@@ -1,0 +1,11 @@
+#pragma once
+
+#include <string>
+
+namespace lockstep::kafka {
+
+struct KafkaError {
+  std::string message;
+};
+
+}  // namespace lockstep::kafka
