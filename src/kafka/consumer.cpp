@@ -7,7 +7,9 @@
 #include <array>
 #include <set>
 
+#include "assignment.hpp"
 #include "brokers.hpp"
+#include "lists.hpp"
 
 namespace lockstep::kafka {
 
@@ -21,43 +23,9 @@ milliseconds until(Clock::time_point deadline) {
                   std::chrono::duration_cast<milliseconds>(deadline - Clock::now()));
 }
 
-PartitionList make_list(std::size_t size) {
-  return PartitionList{rd_kafka_topic_partition_list_new(static_cast<int>(size))};
-}
-
-PartitionList to_list(const std::vector<TopicPartition>& partitions) {
-  PartitionList list = make_list(partitions.size());
-  for (const auto& tp : partitions) {
-    rd_kafka_topic_partition_list_add(list.get(), tp.topic.c_str(), tp.partition);
-  }
-  return list;
-}
-
-PartitionList to_list(const Positions& positions) {
-  PartitionList list = make_list(positions.size());
-  for (const auto& [tp, next] : positions) {
-    rd_kafka_topic_partition_list_add(list.get(), tp.topic.c_str(), tp.partition)->offset =
-        next.value;
-  }
-  return list;
-}
-
-std::vector<TopicPartition> to_vector(const rd_kafka_topic_partition_list_t& list) {
-  std::vector<TopicPartition> partitions;
-  for (int i = 0; i < list.cnt; ++i) {
-    partitions.push_back({list.elems[i].topic, list.elems[i].partition});
-  }
-  return partitions;
-}
-
-/// The whole request's error, or the first partition's.
-rd_kafka_resp_err_t first_error(rd_kafka_resp_err_t err,
-                                const rd_kafka_topic_partition_list_t* list) {
-  if (err != RD_KAFKA_RESP_ERR_NO_ERROR || list == nullptr) return err;
-  for (int i = 0; i < list->cnt; ++i) {
-    if (list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) return list->elems[i].err;
-  }
-  return RD_KAFKA_RESP_ERR_NO_ERROR;
+void check(std::string_view what, rd_kafka_resp_err_t err) {
+  if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  spdlog::warn("kafka {} failed: {}", what, rd_kafka_err2str(err));
 }
 
 }  // namespace
@@ -116,7 +84,13 @@ class Consumer::Impl {
     auto handle = make_handle(RD_KAFKA_CONSUMER, std::move(*conf));
     if (!handle) return handle.error();
     handle_ = std::move(*handle);
+    assignment_.emplace(handle_.get());
     rd_kafka_poll_set_consumer(handle_.get());
+    if (config.wake_fd >= 0) {
+      constexpr std::uint64_t one = 1;  // copied
+      const Queue queue{rd_kafka_queue_get_consumer(handle_.get())};
+      rd_kafka_queue_io_event_enable(queue.get(), config.wake_fd, &one, sizeof one);
+    }
 
     const PartitionList topics = make_list(config.topics.size());
     for (const auto& topic : config.topics) {
@@ -131,53 +105,19 @@ class Consumer::Impl {
 
   std::optional<Message> poll(milliseconds timeout) {
     health_.probe_if_due(handle_.get());
-    rd_kafka_message_t* const raw = rd_kafka_consumer_poll(handle_.get(), ms(timeout));
-    if (raw == nullptr) return std::nullopt;
-    Message message{raw};
-    if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR) return message;
-    note_partition_error(*raw);
+    while (rd_kafka_message_t* const raw = rd_kafka_consumer_poll(handle_.get(), ms(timeout))) {
+      Message message{raw};
+      if (raw->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        note_partition_error(*raw);
+      } else if (!assignment_->is_given_up(*raw)) {
+        return message;
+      }
+      timeout = milliseconds{0};  // "nothing" must mean that nothing is left, see wake_fd
+    }
     return std::nullopt;
   }
 
-  Result<Done, KafkaError> assign(const std::vector<Start>& starts, milliseconds deadline) {
-    const PartitionList list = make_list(starts.size());
-    const PartitionList unknown = make_list(starts.size());
-    for (const auto& start : starts) {
-      const auto& tp = start.partition;
-      auto* const added =
-          rd_kafka_topic_partition_list_add(list.get(), tp.topic.c_str(), tp.partition);
-      added->offset = start.at ? start.at->value : RD_KAFKA_OFFSET_BEGINNING;
-      if (!start.at) {
-        rd_kafka_topic_partition_list_add(unknown.get(), tp.topic.c_str(), tp.partition);
-      }
-    }
-    if (unknown->cnt > 0) {
-      const auto err = first_error(rd_kafka_committed(handle_.get(), unknown.get(), ms(deadline)),
-                                   unknown.get());
-      if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return KafkaError{std::string{"group offsets: "} + rd_kafka_err2str(err)};
-      }
-      for (int i = 0; i < unknown->cnt; ++i) {
-        const auto& committed = unknown->elems[i];
-        if (committed.offset < 0) continue;  // none: from the beginning
-        rd_kafka_topic_partition_list_find(list.get(), committed.topic, committed.partition)
-            ->offset = committed.offset;
-      }
-    }
-    const auto err = rd_kafka_assign(handle_.get(), list.get());
-    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return KafkaError{rd_kafka_err2str(err)};
-    return done;
-  }
-
-  void pause(const std::vector<TopicPartition>& partitions) {
-    const PartitionList list = to_list(partitions);
-    check("pause", first_error(rd_kafka_pause_partitions(handle_.get(), list.get()), list.get()));
-  }
-
-  void resume(const std::vector<TopicPartition>& partitions) {
-    const PartitionList list = to_list(partitions);
-    check("resume", first_error(rd_kafka_resume_partitions(handle_.get(), list.get()), list.get()));
-  }
+  Assignment& assignment() { return *assignment_; }
 
   bool reachable() const { return health_.reachable(); }
 
@@ -257,9 +197,7 @@ class Consumer::Impl {
  private:
   void rebalance(rd_kafka_resp_err_t err, const rd_kafka_topic_partition_list_t& list) {
     if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
-      // Take note of the assignment, fetch nothing: from where is the listener's to say.
-      const PartitionList nothing = make_list(1);
-      check("assign", rd_kafka_assign(handle_.get(), nothing.get()));
+      assignment_->accept();
       health_.note_alive();
       assigned_ = true;
       for (int i = 0; i < list.cnt; ++i) awaited_topics_.erase(list.elems[i].topic);
@@ -268,7 +206,7 @@ class Consumer::Impl {
     }
     listener_.on_revoked(rd_kafka_assignment_lost(handle_.get()) != 0);
     assigned_ = false;
-    check("unassign", rd_kafka_assign(handle_.get(), nullptr));
+    assignment_->give_back();
   }
 
   /// librdkafka forgets the member id when it sends that it leaves.
@@ -277,11 +215,6 @@ class Consumer::Impl {
     const bool member = id != nullptr && *id != '\0';
     rd_kafka_mem_free(handle_.get(), id);
     return member;
-  }
-
-  static void check(std::string_view what, rd_kafka_resp_err_t err) {
-    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-    spdlog::warn("kafka {} failed: {}", what, rd_kafka_err2str(err));
   }
 
   void note_commit(rd_kafka_resp_err_t err) {
@@ -293,23 +226,37 @@ class Consumer::Impl {
   }
 
   void note_partition_error(const rd_kafka_message_t& message) {
-    const std::string topic = message.rkt == nullptr ? "" : rd_kafka_topic_name(message.rkt);
+    const TopicPartition tp{message.rkt == nullptr ? "" : rd_kafka_topic_name(message.rkt),
+                            message.partition};
     const std::string text = rd_kafka_message_errstr(&message);
     switch (message.err) {
       case RD_KAFKA_RESP_ERR__FATAL:  // fatal_error() tells
         break;
       case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        listener_.on_end_reached({topic, message.partition}, {message.offset});
+        listener_.on_end_reached(tp, {message.offset});
         break;
       case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
       case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-        listener_.on_position_gone({topic, message.partition}, text);
+        listener_.on_position_gone(tp, text);
+        break;
+      // librdkafka jumps over the first two and asks for the others again and again.
+      case RD_KAFKA_RESP_ERR__BAD_MSG:          // its checksum is wrong
+      case RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED:  // format or codec unknown
+      case RD_KAFKA_RESP_ERR__BAD_COMPRESSION:
+      case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+      case RD_KAFKA_RESP_ERR_INVALID_MSG:  // the broker itself can't read it
+      case RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE:
+        if (message.offset < 0) {  // not of a batch: the answer to some other request
+          note_other(message.err, tp, text);
+        } else if (assignment_->give_up(tp)) {
+          listener_.on_unreadable(tp, {message.offset}, text);
+        }
         break;
       case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
       case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
       case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-        if (awaited_topics_.insert(topic).second) {
-          spdlog::warn("topic does not exist yet, waiting for it topic={}", topic);
+        if (awaited_topics_.insert(tp.topic).second) {
+          spdlog::warn("topic does not exist yet, waiting for it topic={}", tp.topic);
         }
         break;
       case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
@@ -317,14 +264,18 @@ class Consumer::Impl {
         health_.note_refusal("check the access rights", text);
         break;
       default:
-        spdlog::warn("kafka {} topic={}[{}]: {}", rd_kafka_err2name(message.err), topic,
-                     message.partition, text);
+        note_other(message.err, tp, text);
     }
+  }
+
+  void note_other(rd_kafka_resp_err_t err, const TopicPartition& tp, const std::string& text) {
+    spdlog::warn("kafka {} topic={}: {}", rd_kafka_err2name(err), to_string(tp), text);
   }
 
   ConsumerListener& listener_;
   BrokerHealth health_;
   Handle handle_;
+  std::optional<Assignment> assignment_;  // from open() on
   bool assigned_ = false;
   bool commits_fail_ = false;
   std::set<std::string> awaited_topics_;
@@ -343,14 +294,15 @@ Result<std::unique_ptr<Consumer>, KafkaError> Consumer::open(const ConsumerConfi
 std::optional<Message> Consumer::poll(milliseconds timeout) {
   return impl_->poll(timeout);
 }
-Result<Done, KafkaError> Consumer::assign(const std::vector<Start>& starts, milliseconds deadline) {
-  return impl_->assign(starts, deadline);
+Result<Positions, KafkaError> Consumer::assign(const std::vector<Start>& starts,
+                                               milliseconds deadline) {
+  return impl_->assignment().start(starts, deadline);
 }
 void Consumer::pause(const std::vector<TopicPartition>& partitions) {
-  impl_->pause(partitions);
+  impl_->assignment().pause(partitions);
 }
 void Consumer::resume(const std::vector<TopicPartition>& partitions) {
-  impl_->resume(partitions);
+  impl_->assignment().resume(partitions);
 }
 bool Consumer::reachable() const {
   return impl_->reachable();

@@ -405,6 +405,13 @@ class Pipeline::Impl : public kafka::ConsumerListener {
             cause);
   }
 
+  void on_unreadable(const TopicPartition& tp, RecordOffset at, const std::string& cause) override {
+    const auto found = partitions_.find(tp);
+    if (found == partitions_.end()) return;
+    stop_table(*tables_[found->second.table], to_string(tp) + "@" + std::to_string(at.value) +
+                                                  ": this batch can't be read: " + cause);
+  }
+
   /// Back to holding nothing: buffers dropped, answers under way ignored.
   void forget_assignment() {
     worker_.cancel();

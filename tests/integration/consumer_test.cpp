@@ -1,5 +1,11 @@
 #include "lockstep/kafka/consumer.hpp"
 
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
 #include <functional>
 
 #include "catch.hpp"
@@ -26,27 +32,27 @@ struct Recorder : ConsumerListener {
   void on_position_gone(const TopicPartition& tp, const std::string&) override {
     gone.push_back(tp);
   }
+  void on_unreadable(const TopicPartition& tp, RecordOffset at, const std::string&) override {
+    unreadable.emplace_back(tp, at);
+  }
 
   std::vector<TopicPartition> assigned;
   int revocations = 0;
   Positions ends;
   std::vector<TopicPartition> gone;
+  std::vector<std::pair<TopicPartition, RecordOffset>> unreadable;
 };
 
 /// A consumer of a topic of the test's own that holds offsets 0 to 9.
 struct Fixture {
-  explicit Fixture(const std::string& name) : topic{unused(name)}, tp{topic, 0} {
+  explicit Fixture(const std::string& name)
+      : topic{test::unique("consumer_test." + name)}, tp{topic, 0} {
     broker.create_topic(topic);
     for (int i = 0; i < 10; ++i)
       broker.produce(topic, 0, std::to_string(i), "v" + std::to_string(i));
     broker.flush();
     config = {Stack::from_environment().brokers, "group." + topic, {topic}, {}};
     open();
-  }
-
-  static std::string unused(const std::string& name) {
-    static int count = 0;
-    return "consumer_test." + name + std::to_string(++count);
   }
 
   void open() {
@@ -81,22 +87,53 @@ struct Fixture {
 
 using Offsets = std::vector<std::int64_t>;
 
+/// Overwrites one byte of the batch that begins at the offset, in the broker's own file.
+void damage_batch(const TopicPartition& tp, RecordOffset at, std::int64_t byte, char value) {
+  std::fstream log{std::string{std::getenv("LOCKSTEP_STATE_DIR")} + "/kafka/data/" + tp.topic +
+                       "-" + std::to_string(tp.partition) + "/00000000000000000000.log",
+                   std::ios::in | std::ios::out | std::ios::binary};
+  REQUIRE(log);
+  const auto read_number = [&](int bytes) {
+    std::int64_t number = 0;
+    for (int i = 0; i < bytes; ++i) number = number << 8 | log.get();
+    return number;
+  };
+  for (std::int64_t begin = 0;;) {  // a batch is its offset (8), its length from here (4), the rest
+    log.seekg(begin);
+    const auto offset = read_number(8);
+    const auto length = read_number(4);
+    REQUIRE(log);
+    if (offset == at.value) {
+      log.seekp(begin + byte);
+      log.put(value);
+      return;
+    }
+    begin += 12 + length;
+  }
+}
+
 }  // namespace
 
 TEST_CASE(
     "consumer: reads from where it is told, else from the group's offset, else from the "
     "beginning") {
   Fixture f{"starts"};
-  REQUIRE(f.consumer->assign({{f.tp, std::nullopt}}, seconds{5}));
+  const auto fresh = f.consumer->assign({{f.tp, std::nullopt}}, seconds{5});
+  REQUIRE(fresh);
+  CHECK(fresh->empty());
   CHECK(f.read_to_end() == Offsets{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
   CHECK(f.events.ends[f.tp] == NextOffset{10});
   CHECK(f.consumer->known_end(f.tp) == NextOffset{10});
 
   REQUIRE(f.consumer->commit({{f.tp, {7}}}, seconds{5}));
-  REQUIRE(f.consumer->assign({{f.tp, std::nullopt}}, seconds{5}));
+  const auto of_the_group = f.consumer->assign({{f.tp, std::nullopt}}, seconds{5});
+  REQUIRE(of_the_group);
+  CHECK(*of_the_group == Positions{{f.tp, {7}}});
   CHECK(f.read_to_end() == Offsets{7, 8, 9});
 
-  REQUIRE(f.consumer->assign({{f.tp, NextOffset{4}}}, seconds{5}));
+  const auto told = f.consumer->assign({{f.tp, NextOffset{4}}}, seconds{5});
+  REQUIRE(told);
+  CHECK(told->empty());
   CHECK(f.read_to_end() == Offsets{4, 5, 6, 7, 8, 9});
 }
 
@@ -109,6 +146,94 @@ TEST_CASE("consumer: an offset that is not in the log is told, not jumped over")
   f.poll_until("the news that the position is gone", [&] { return !f.events.gone.empty(); });
   CHECK(f.events.gone.front() == f.tp);
   CHECK(f.got.empty());
+}
+
+TEST_CASE("consumer: a batch that can't be read is told, and nothing after it is handed out") {
+  struct Case {
+    std::string name;
+    std::int64_t byte;  ///< of the batch
+    char value;
+  };
+  const auto damage = GENERATE(Case{"codec 7", 22, 7}, Case{"format 9", 16, 9});
+  INFO(damage.name);
+  Fixture f{"unreadable"};
+  for (const auto* key : {"10", "11", "12"}) {  // each in a batch of its own
+    f.broker.produce(f.topic, 0, key, "v");
+    f.broker.flush();
+  }
+  damage_batch(f.tp, {11}, damage.byte, damage.value);
+  REQUIRE(f.consumer->assign({{f.tp, NextOffset{9}}}, seconds{5}));
+  f.got.clear();
+  f.poll_until("the news of the batch", [&] { return !f.events.unreadable.empty(); });
+  const auto later = Clock::now() + seconds{2};  // librdkafka jumps, or asks again, within 0.5 s
+  f.poll_until("what comes later", [&] { return Clock::now() > later; });
+  CHECK(f.got == Offsets{9, 10});
+  CHECK(f.events.unreadable == std::vector{std::pair{f.tp, RecordOffset{11}}});
+
+  f.consumer->resume({f.tp});  // it is not a pause of ours
+  f.broker.produce(f.topic, 0, "13", "v");
+  f.broker.flush();
+  CHECK_FALSE(f.consumer->poll(seconds{1}));
+
+  REQUIRE(f.consumer->assign({{f.tp, NextOffset{12}}}, seconds{5}));
+  CHECK(f.read_to_end() == Offsets{12, 13});
+}
+
+TEST_CASE("consumer: what is assigned is not paused, whatever was paused before") {
+  Fixture f{"paused"};
+  REQUIRE(f.consumer->assign({{f.tp, NextOffset{0}}}, seconds{5}));
+  f.read_to_end();
+  f.consumer->pause({f.tp});
+  REQUIRE(f.consumer->assign({{f.tp, NextOffset{4}}}, seconds{5}));
+  CHECK(f.read_to_end() == Offsets{4, 5, 6, 7, 8, 9});
+}
+
+TEST_CASE("consumer: resuming what is not paused does not read it again") {
+  Fixture f{"resumed"};
+  REQUIRE(f.consumer->assign({{f.tp, NextOffset{0}}}, seconds{5}));
+  f.got.clear();
+  f.poll_until("some records", [&] { return f.got.size() == 5; });
+  f.consumer->resume({f.tp});
+  f.poll_until("the end of the log", [&] { return f.events.ends.contains(f.tp); });
+  CHECK(f.got == Offsets{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+}
+
+TEST_CASE("consumer: its eventfd tells that there is something to poll") {
+  Fixture f{"wakes"};
+  const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  REQUIRE(fd >= 0);
+  f.consumer.reset();
+  f.events = {};
+  f.config.wake_fd = fd;
+  f.open();
+  REQUIRE(f.consumer->assign({{f.tp, NextOffset{0}}}, seconds{5}));
+  f.read_to_end();
+  const auto drain = [&] {
+    std::uint64_t count = 0;
+    static_cast<void>(read(fd, &count, sizeof count));
+    int records = 0;
+    while (f.consumer->poll(milliseconds{0})) ++records;
+    return records;
+  };
+  const auto told_within = [&](milliseconds timeout) {
+    pollfd wanted{fd, POLLIN, 0};
+    return ::poll(&wanted, 1, static_cast<int>(timeout.count())) == 1;
+  };
+  drain();
+  CHECK_FALSE(told_within(seconds{1}));
+  for (int round = 0; round < 3; ++round) {
+    f.broker.produce(f.topic, 0, "k", "v");
+    f.broker.produce(f.topic, 0, "k", "v");
+    f.broker.flush();
+    int records = 0;
+    eventually(seconds{10}, "both records", [&] {
+      REQUIRE(told_within(seconds{10}));
+      records += drain();
+      return records == 2;
+    });
+  }
+  f.consumer.reset();
+  close(fd);
 }
 
 TEST_CASE("consumer: closing leaves the group although the membership is static") {
@@ -176,14 +301,17 @@ TEST_CASE("consumer: a property that librdkafka does not know is an error that n
 
 TEST_CASE("consumer: topics are found by name and by pattern") {
   test::Kafka broker;
-  broker.create_topic("find_test.a", 2);
-  broker.create_topic("find_test.b", 1);
+  const std::string prefix = test::unique("find_test") + ".";
+  const std::string a = prefix + "a";
+  const std::string b = prefix + "b";
+  broker.create_topic(a, 2);
+  broker.create_topic(b, 1);
   const auto& brokers = Stack::from_environment().brokers;
-  const auto found = find_topics({brokers, "g", {"^find_test\\..*"}, {}}, seconds{5});
+  const auto found = find_topics({brokers, "g", {"^" + prefix + ".*"}, {}}, seconds{5});
   REQUIRE(found);
-  CHECK(*found == std::map<std::string, int>{{"find_test.a", 2}, {"find_test.b", 1}});
-  const auto named = find_topics({brokers, "g", {"find_test.a", "find_test.none"}, {}}, seconds{5});
+  CHECK(*found == std::map<std::string, int>{{a, 2}, {b, 1}});
+  const auto named = find_topics({brokers, "g", {a, prefix + "none"}, {}}, seconds{5});
   REQUIRE(named);
-  CHECK(*named == std::map<std::string, int>{{"find_test.a", 2}, {"find_test.none", 0}});
+  CHECK(*named == std::map<std::string, int>{{a, 2}, {prefix + "none", 0}});
   CHECK_FALSE(find_topics({"127.0.0.1:1", "g", {"t"}, {}}, milliseconds{500}).has_value());
 }

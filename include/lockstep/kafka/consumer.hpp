@@ -23,7 +23,19 @@ struct ConsumerConfig {
   std::vector<std::string> topics;  ///< a name, or a regular expression that starts with ^
   std::map<std::string, std::string> properties;  ///< handed to librdkafka as they are
   std::size_t queue_bytes = 64 * 1024 * 1024;     ///< of messages fetched and not polled yet
+  int wake_fd = -1;  ///< an eventfd that is written to when poll() has something; -1: none
 };
+
+/* The contract of wake_fd, as librdkafka keeps it (2.0 and 2.8):
+   - It is written to (a std::uint64_t 1) when something comes to an empty queue, once in a period
+   in which poll() was not called. What is left in the queue is not told again: who stops before
+     poll() has returned nothing must poll again without waiting.
+   - It may be written to for nothing: for what a poll() that was waiting has taken meanwhile, for
+     what is dropped because it was fetched before a pause or an assign(), for an event that only
+     calls the listener.
+   - So: read the eventfd, then poll(0) until it returns nothing, then wait for it. Poll once a
+   second all the same: brokers that are lost are asked for a sign of life in poll().
+   - It must stay open until the Consumer is destroyed, and is not closed by it. */
 
 /// One record. Its bytes stay where librdkafka put them until it is destroyed, which must happen
 /// before its Consumer is.
@@ -66,6 +78,12 @@ class ConsumerListener {
   /// The partition can't be read on from its position: retention has passed it, or the topic was
   /// made anew.
   virtual void on_position_gone(const TopicPartition& partition, const std::string& cause) = 0;
+
+  /// The batch at this offset can't be read: its checksum, format or compression is not what we
+  /// know. What came before it has been handed out; of what follows nothing is, and nothing is
+  /// fetched, until Consumer::assign(). The batch may begin before the position.
+  virtual void on_unreadable(const TopicPartition& partition, RecordOffset at,
+                             const std::string& cause) = 0;
 };
 
 /// A member of a consumer group whose offsets are committed by hand.
@@ -95,15 +113,16 @@ class Consumer {
     TopicPartition partition;
     std::optional<NextOffset> at;
   };
-  /// Fetches exactly these partitions from now on; messages fetched before are gone.
+  /// Fetches exactly these partitions from now on, none of them paused; messages fetched before
+  /// are gone. Returns those of them without `at` that begin at the group's committed offset.
   /// Errors: the group's offsets could not be read within `deadline`.
-  Result<Done, KafkaError> assign(const std::vector<Start>& starts,
-                                  std::chrono::milliseconds deadline);
+  Result<Positions, KafkaError> assign(const std::vector<Start>& starts,
+                                       std::chrono::milliseconds deadline);
 
-  /// Stops fetching until resume(); what was already fetched is dropped and fetched again.
+  /// Stops fetching until resume(), assign() or on_revoked(); what was already fetched is dropped
+  /// and fetched again.
   void pause(const std::vector<TopicPartition>& partitions);
-  /// Only for partitions that pause() was called for: librdkafka before 2.4 can set back the
-  /// position of others (its changelog).
+  /// Leaves alone what is not paused: librdkafka before 2.4 would set back its position.
   void resume(const std::vector<TopicPartition>& partitions);
 
   /// False from the moment no broker answers until one does again. Offsets are better kept back

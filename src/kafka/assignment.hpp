@@ -1,0 +1,43 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "handles.hpp"
+#include "lockstep/kafka/consumer.hpp"
+
+namespace lockstep::kafka {
+
+/// What a group member fetches: from where, and what of it is paused or given up.
+/// Threads: the consumer's.
+class Assignment {
+ public:
+  explicit Assignment(rd_kafka_t* handle) : handle_{handle} {}
+
+  /// Partitions have come. Nothing is fetched until start() says from where.
+  void accept();
+  /// All of them have gone.
+  void give_back();
+
+  Result<Positions, KafkaError> start(const std::vector<Consumer::Start>& starts,
+                                      std::chrono::milliseconds deadline);
+
+  void pause(const std::vector<TopicPartition>& partitions);
+  void resume(const std::vector<TopicPartition>& partitions);
+
+  /// Nothing of this partition is handed out any more, until start(). False: so it was already.
+  bool give_up(const TopicPartition& tp);
+  bool is_given_up(const rd_kafka_message_t& message) const;
+
+ private:
+  void stop(const rd_kafka_topic_partition_list_t* nothing);
+
+  rd_kafka_t* const handle_;
+  std::set<TopicPartition> paused_;
+  std::set<TopicPartition> given_up_;
+};
+
+}  // namespace lockstep::kafka
