@@ -136,7 +136,7 @@ void BrokerHealth::note_error(rd_kafka_resp_err_t err, const std::string& text) 
     case RD_KAFKA_RESP_ERR__FATAL:  // Consumer::fatal_error() tells
       break;
     default:
-      spdlog::debug("kafka {}: {}", rd_kafka_err2name(err), text);
+      note_other(std::string{"kafka "} + rd_kafka_err2name(err), text);
   }
 }
 
@@ -144,6 +144,12 @@ void BrokerHealth::note_refusal(const std::string& advice, const std::string& te
   if (last_refusal_ == text) return;
   spdlog::error("kafka refuses us, {}: {}", advice, text);
   last_refusal_ = text;
+}
+
+void BrokerHealth::note_other(const std::string& what, const std::string& text) {
+  const auto times = others_.note(what, text, Clock::now());
+  if (times == 1) spdlog::warn("{}: {}", what, text);
+  if (times > 1) spdlog::warn("{} times={}: {}", what, times, text);
 }
 
 void BrokerHealth::probe_if_due(rd_kafka_t* handle) {

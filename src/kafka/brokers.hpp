@@ -8,6 +8,7 @@
 #include "lockstep/kafka/consumer.hpp"
 #include "lockstep/kafka/error.hpp"
 #include "lockstep/model/result.hpp"
+#include "repeats.hpp"
 
 /// What every client of the brokers has: properties, a handle, and a mind of its own about
 /// whether anybody answers.
@@ -45,6 +46,8 @@ class BrokerHealth {
   void note_alive();  ///< a broker has answered
   /// What keeps us from the brokers, or from what we ask of them, and is for users to settle.
   void note_refusal(const std::string& advice, const std::string& text);
+  /// An error that has no meaning of its own: said once, and again every minute that it goes on.
+  void note_other(const std::string& what, const std::string& text);
 
   /// Asks the brokers for a sign of life while there is doubt: every second, for up to 500 ms.
   void probe_if_due(rd_kafka_t* handle);
@@ -62,6 +65,7 @@ class BrokerHealth {
   std::chrono::steady_clock::time_point lost_since_;
   std::chrono::steady_clock::time_point next_probe_;
   std::string last_refusal_;
+  Repeats others_;
 };
 
 }  // namespace lockstep::kafka

@@ -269,7 +269,8 @@ class Consumer::Impl {
   }
 
   void note_other(rd_kafka_resp_err_t err, const TopicPartition& tp, const std::string& text) {
-    spdlog::warn("kafka {} topic={}: {}", rd_kafka_err2name(err), to_string(tp), text);
+    health_.note_other(std::string{"kafka "} + rd_kafka_err2name(err) + " topic=" + to_string(tp),
+                       text);
   }
 
   ConsumerListener& listener_;
