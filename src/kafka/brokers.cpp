@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <cerrno>
+#include <system_error>
 
 #include "lockstep/kafka/properties.hpp"
 
@@ -26,7 +29,16 @@ void log_line(const rd_kafka_t*, int level, const char* facility, const char* te
 /// busy machine its threads must not be ahead of ours.
 rd_kafka_resp_err_t yield_to_polling(rd_kafka_t*, rd_kafka_thread_type_t type, const char*, void*) {
   constexpr int niceness = 10;
-  if (type == RD_KAFKA_THREAD_BROKER) setpriority(PRIO_PROCESS, 0, niceness);  // of this thread
+  static std::atomic_flag said;
+  if (type == RD_KAFKA_THREAD_BROKER &&
+      setpriority(PRIO_PROCESS, 0, niceness) != 0 &&  // of this thread
+      !said.test_and_set()) {
+    const auto why = std::error_code{errno, std::generic_category()};
+    spdlog::warn(
+        "librdkafka's threads can't be given less priority, a backlog may take several times as "
+        "long: setpriority: {} (errno={}); systemd's SystemCallFilter=~@resources does this",
+        why.message(), why.value());
+  }
   return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
