@@ -2,14 +2,20 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "brokers.hpp"
 #include "lists.hpp"
 
 namespace lockstep::kafka {
 
 using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
 
 namespace {
+
+constexpr milliseconds first_retry{1000};
+constexpr milliseconds slowest_retry{30'000};
 
 void check(std::string_view what, rd_kafka_resp_err_t err) {
   if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
@@ -32,6 +38,9 @@ void Assignment::give_back() {
 /// ignored).
 void Assignment::stop(const rd_kafka_topic_partition_list_t* nothing) {
   check("assign", rd_kafka_assign(handle_, nothing));
+  begun_at_.clear();
+  start_again_at_.reset();
+  start_again_after_ = first_retry;
   given_up_.clear();
   resume({paused_.begin(), paused_.end()});
 }
@@ -59,11 +68,37 @@ Result<Positions, KafkaError> Assignment::start(const std::vector<Consumer::Star
       of_the_group[partition_of(committed)] = {committed.offset};
     }
   }
-  if (!paused_.empty()) accept();
-  given_up_.clear();
+  accept();
+  for (int i = 0; i < list->cnt; ++i) {
+    begun_at_[partition_of(list->elems[i])] = list->elems[i].offset;
+  }
   const auto err = rd_kafka_assign(handle_, list.get());
   if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return KafkaError{rd_kafka_err2str(err)};
   return of_the_group;
+}
+
+void Assignment::start_again_later() {
+  if (start_again_at_) return;
+  start_again_at_ = Clock::now() + start_again_after_;
+  start_again_after_ = std::min(2 * start_again_after_, slowest_retry);
+}
+
+/// With an eager assignor librdkafka takes no part of an assignment, and seeking wants a partition
+/// that is started.
+void Assignment::start_again_if_due() {
+  if (!start_again_at_ || Clock::now() < *start_again_at_) return;
+  start_again_at_.reset();
+  const PartitionList positions = make_list(begun_at_.size());
+  for (const auto& [tp, offset] : begun_at_) add(positions, tp);
+  check("position", rd_kafka_position(handle_, positions.get()));
+  const PartitionList list = make_list(begun_at_.size());
+  for (int i = 0; i < positions->cnt; ++i) {
+    const auto tp = partition_of(positions->elems[i]);
+    auto& begun_at = begun_at_[tp];
+    if (positions->elems[i].offset >= 0) begun_at = positions->elems[i].offset;  // else: none read
+    add(list, tp, begun_at);
+  }
+  check("assign", rd_kafka_assign(handle_, list.get()));
 }
 
 void Assignment::pause(const std::vector<TopicPartition>& partitions) {
@@ -92,6 +127,7 @@ void Assignment::resume(const std::vector<TopicPartition>& partitions) {
 
 bool Assignment::give_up(const TopicPartition& tp) {
   if (!given_up_.insert(tp).second) return false;
+  begun_at_.erase(tp);
   pause({tp});  // or it would be fetched for nothing, an unreadable batch twice a second
   return true;
 }

@@ -105,6 +105,7 @@ class Consumer::Impl {
 
   std::optional<Message> poll(milliseconds timeout) {
     health_.probe_if_due(handle_.get());
+    assignment_->start_again_if_due();
     while (rd_kafka_message_t* const raw = rd_kafka_consumer_poll(handle_.get(), ms(timeout))) {
       Message message{raw};
       if (raw->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -237,7 +238,14 @@ class Consumer::Impl {
         break;
       case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
       case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-        listener_.on_position_gone(tp, text);
+        // The offset tells the two apart: that of a lookup that failed is what was looked for.
+        if (message.offset == RD_KAFKA_OFFSET_BEGINNING) {
+          health_.note_other("kafka can't say where " + to_string(tp) + " begins, asking again",
+                             text);
+          assignment_->start_again_later();
+        } else if (assignment_->give_up(tp)) {
+          listener_.on_position_gone(tp, text);
+        }
         break;
       // librdkafka jumps over the first two and asks for the others again and again.
       case RD_KAFKA_RESP_ERR__BAD_MSG:          // its checksum is wrong

@@ -148,6 +148,39 @@ TEST_CASE("consumer: an offset that is not in the log is told, not jumped over")
   CHECK(f.got.empty());
 }
 
+TEST_CASE("consumer: a topic that the broker does not know yet is asked for again, not gone") {
+  Fixture f{"fresh"};
+  const TopicPartition known{f.topic + ".known", 0};
+  f.broker.create_topic(known.topic);
+  const auto produce = [&](const std::string& topic, int records) {
+    for (int i = 0; i < records; ++i) f.broker.produce(topic, 0, "k", "v");
+    f.broker.flush();
+  };
+  produce(known.topic, 3);
+  // What the metadata tell of is not known to its broker: so it is for a moment when a topic is
+  // made, and here for as long as the metadata are not looked at again.
+  f.consumer.reset();
+  f.events = {};
+  f.config.topics.push_back(known.topic);
+  f.config.properties["topic.metadata.refresh.interval.ms"] = "600000";
+  f.open();
+  f.broker.delete_topic(f.topic);
+  REQUIRE(f.consumer->assign({{f.tp, std::nullopt}, {known, NextOffset{0}}}, seconds{5}));
+  f.got.clear();
+  const auto later = Clock::now() + seconds{2};
+  f.poll_until("an answer", [&] { return Clock::now() > later; });
+  CHECK(f.got == Offsets{0, 1, 2});
+  produce(known.topic, 2);
+  f.poll_until("the known topic to go on", [&] { return f.got.size() >= 5; });
+  CHECK(f.got == Offsets{0, 1, 2, 3, 4});
+
+  f.broker.create_topic(f.topic);
+  produce(f.topic, 1);
+  f.poll_until("the record of the new one", [&] { return f.got.size() >= 6; });
+  CHECK(f.got == Offsets{0, 1, 2, 3, 4, 0});
+  CHECK(f.events.gone.empty());
+}
+
 TEST_CASE("consumer: a batch that can't be read is told, and nothing after it is handed out") {
   struct Case {
     std::string name;

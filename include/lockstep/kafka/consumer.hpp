@@ -76,7 +76,9 @@ class ConsumerListener {
   virtual void on_end_reached(const TopicPartition& partition, NextOffset end) = 0;
 
   /// The partition can't be read on from its position: retention has passed it, or the topic was
-  /// made anew.
+  /// made anew. Nothing of it comes until Consumer::assign(). (A beginning that could not be looked
+  /// up, as that of a topic just made, is not this: it is logged and asked for again, after 1 s,
+  /// then up to 30 s, for as long as the partition is ours.)
   virtual void on_position_gone(const TopicPartition& partition, const std::string& cause) = 0;
 
   /// The batch at this offset can't be read: its checksum, format or compression is not what we
