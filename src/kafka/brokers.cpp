@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <system_error>
 
 #include "lockstep/kafka/properties.hpp"
@@ -60,6 +61,13 @@ int ms(milliseconds duration) {
 }
 
 Properties consumer_defaults(const ConsumerConfig& config) {
+  constexpr std::size_t MiB = 1024 * 1024;
+  // Nothing is fetched while queue_bytes wait to be polled, but what comes then is unpacked whole:
+  // up to this, compressed, from each broker. librdkafka wants it to be at least message.max.bytes.
+  const auto message = config.properties.find("message.max.bytes");
+  const auto fetch_bytes = std::max<std::size_t>(
+      std::clamp(config.queue_bytes / 8, MiB, 8 * MiB),
+      message == config.properties.end() ? 0 : std::strtoul(message->second.c_str(), nullptr, 10));
   return {
       {"group.id", config.group},
       {"group.instance.id", config.group + "@" + host_name()},
@@ -67,6 +75,10 @@ Properties consumer_defaults(const ConsumerConfig& config) {
       {"heartbeat.interval.ms", "2000"},
       {"queued.max.messages.kbytes",
        std::to_string(std::max<std::size_t>(1, config.queue_bytes / 1024))},
+      {"fetch.max.bytes", std::to_string(fetch_bytes)},
+      // Of one partition as much as of all: a backlog goes in fewer and fuller transactions.
+      {"fetch.message.max.bytes", std::to_string(8 * MiB)},
+      {"check.crcs", "true"},  // librdkafka itself takes a damaged batch for one that is cut short
       // A fetch of quiet partitions only must not hold up the others' first one for 500 ms.
       {"fetch.wait.max.ms", "100"},
       {"allow.auto.create.topics", "false"},

@@ -187,7 +187,8 @@ TEST_CASE("consumer: a batch that can't be read is told, and nothing after it is
     std::int64_t byte;  ///< of the batch
     char value;
   };
-  const auto damage = GENERATE(Case{"codec 7", 22, 7}, Case{"format 9", 16, 9});
+  const auto damage = GENERATE(Case{"codec 7", 22, 7}, Case{"format 9", 16, 9},
+                               Case{"checksum", 17, 1}, Case{"a record", 64, 1});
   INFO(damage.name);
   Fixture f{"unreadable"};
   for (const auto* key : {"10", "11", "12"}) {  // each in a batch of its own

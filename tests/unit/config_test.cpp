@@ -352,6 +352,8 @@ TEST_CASE("config: properties that Lockstep sets itself are refused with the rea
       {"enable.partition.eof: false", "can't be set: Lockstep tells by it when it has caught up"},
       {"isolation.level: read_uncommitted",
        "is always read_committed: what the source's connector has rolled back must not be applied"},
+      {"receive.message.max.bytes: 1000000",
+       "is always at its maximum: a response above it would be asked for without end"},
   };
   for (const auto& c : cases) {
     DYNAMIC_SECTION(c.property) {

@@ -33,6 +33,8 @@ inline constexpr std::array owned_properties{
         "isolation.level", "read_committed",
         "is always read_committed: what the source's connector has rolled back must not be applied",
         true},
+    OwnedProperty{"receive.message.max.bytes", "2147483647",
+                  "is always at its maximum: a response above it would be asked for without end"},
 };
 
 }  // namespace lockstep::kafka
