@@ -26,8 +26,8 @@ void log_line(const rd_kafka_t*, int level, const char* facility, const char* te
 }
 
 /// librdkafka before 2.2 stops fetching for a second whenever more than queued.max.messages.kbytes
-/// wait to be polled (its issue 2879), and unpacking messages is quicker than decoding them: on a
-/// busy machine its threads must not be ahead of ours.
+/// wait to be polled (its issue 2879; from then on fetch.queue.backoff.ms), and unpacking messages
+/// is quicker than decoding them: on a busy machine its threads must not be ahead of ours.
 rd_kafka_resp_err_t yield_to_polling(rd_kafka_t*, rd_kafka_thread_type_t type, const char*, void*) {
   constexpr int niceness = 10;
   static std::atomic_flag said;
@@ -68,7 +68,7 @@ Properties consumer_defaults(const ConsumerConfig& config) {
   const auto fetch_bytes = std::max<std::size_t>(
       std::clamp(config.queue_bytes / 8, MiB, 8 * MiB),
       message == config.properties.end() ? 0 : std::strtoul(message->second.c_str(), nullptr, 10));
-  return {
+  Properties defaults{
       {"group.id", config.group},
       {"group.instance.id", config.group + "@" + host_name()},
       {"session.timeout.ms", "10000"},  // a killed daemon's partitions are another's after this
@@ -84,6 +84,9 @@ Properties consumer_defaults(const ConsumerConfig& config) {
       {"allow.auto.create.topics", "false"},
       {"topic.metadata.refresh.interval.ms", "5000"},  // a topic made later is seen within this
   };
+  // How long fetching rests once queue_bytes wait to be polled: a second, unless told.
+  if (rd_kafka_version() >= 0x02020000) defaults["fetch.queue.backoff.ms"] = "20";
+  return defaults;
 }
 
 Result<Conf, KafkaError> make_conf(rd_kafka_type_t type, const std::string& brokers,
