@@ -15,6 +15,11 @@ namespace {
 constexpr milliseconds first_backoff{100};
 constexpr milliseconds longest_backoff{5000};
 
+/// The same batch can succeed later.
+bool passes(SinkError::Kind kind) {
+  return kind == SinkError::Kind::unavailable || kind == SinkError::Kind::busy;
+}
+
 milliseconds since(Clock::time_point begin) {
   return std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
 }
@@ -109,7 +114,7 @@ std::optional<Worker::Answer> Worker::perform(Queued queued, const std::stop_tok
   const auto begin = Clock::now();
   auto applied = persist(queued.epoch, stop, [&] { return sink_->apply(*apply.batch); });
   if (applied) return Applied{std::move(apply), since(begin)};
-  if (applied.error().kind == SinkError::Kind::unavailable) return std::nullopt;
+  if (passes(applied.error().kind)) return std::nullopt;
   return Failed{std::move(apply), applied.error()};
 }
 
@@ -121,7 +126,7 @@ auto Worker::persist(std::uint64_t epoch, const std::stop_token& stop, const Att
   std::string last_cause;
   for (int tries = 1;; ++tries) {
     auto result = attempt();
-    if (result || result.error().kind != SinkError::Kind::unavailable) {
+    if (result || !passes(result.error().kind)) {
       if (!last_cause.empty()) {
         spdlog::info("target is back pipeline={} after_ms={} tries={}", name_, since(begin).count(),
                      tries);

@@ -60,24 +60,31 @@ std::string first_line(std::string_view text) {
   return std::string{text.substr(0, text.find('\n'))};
 }
 
-/// True for answers that are about the state of the server, not about our statement: waiting can
-/// help. PostgreSQL documentation, appendix A, error code classes.
-bool is_environment(std::string_view sqlstate) {
-  constexpr std::string_view classes[] = {
-      "08",  // connection exception
-      "40",  // transaction rollback: serialization failure, deadlock
-      "53",  // insufficient resources: disk full, out of memory, too many connections
-      "57",  // operator intervention: shutdown, query cancelled, cannot connect now
-      "58",  // system error: I/O
-      "28",  // invalid authorization: a password that is being changed
+/// What a caller can do about an answer of the server's. PostgreSQL documentation, appendix A.
+SinkError::Kind kind_of(std::string_view sqlstate) {
+  using Kind = SinkError::Kind;
+  constexpr std::string_view of_the_table[] = {
+      "55P03",  // lock_not_available: lock_timeout
+      "55006",  // object_in_use
+      "40P01",  // deadlock_detected
+      "40001",  // serialization_failure
+      "57014",  // query_canceled: statement_timeout, or an administrator
   };
-  for (const auto prefix : classes) {
-    if (sqlstate.starts_with(prefix)) return true;
+  if (std::ranges::find(of_the_table, sqlstate) != std::end(of_the_table)) return Kind::busy;
+  constexpr std::string_view of_the_server[] = {
+      "08",     // connection exception
+      "40",     // transaction rollback, other than the above: completion unknown
+      "53",     // insufficient resources: disk full, out of memory, too many connections
+      "57",     // operator intervention: shutdown, cannot connect now, database dropped
+      "58",     // system error: I/O
+      "28",     // invalid authorization: a password that is being changed
+      "25P03",  // idle_in_transaction_session_timeout: we had stalled
+      "25006",  // read_only_sql_transaction: a standby not promoted yet
+  };
+  for (const auto prefix : of_the_server) {
+    if (sqlstate.starts_with(prefix)) return Kind::unavailable;
   }
-  return sqlstate == "55P03"      // lock_not_available: lock_timeout
-         || sqlstate == "55006"   // object_in_use
-         || sqlstate == "25P03"   // idle_in_transaction_session_timeout: we had stalled
-         || sqlstate == "25006";  // read_only_sql_transaction: a standby not promoted yet
+  return Kind::refused;
 }
 
 }  // namespace
@@ -138,11 +145,9 @@ Result<Done, SinkError> translating_errors(const std::function<void()>& body) {
     return SinkError{Kind::unavailable, first_line(e.what())};
   } catch (const pqxx::in_doubt_error&) {  // the next try reads in lockstep.progress what happened
     return SinkError{Kind::unavailable, "connection lost while committing"};
-  } catch (const pqxx::transaction_rollback& e) {  // deadlock, serialization: the same can succeed
-    return SinkError{Kind::unavailable, first_line(e.what())};
   } catch (const pqxx::sql_error& e) {
-    const std::string text = first_line(e.what()) + " (SQLSTATE " + e.sqlstate() + ")";
-    return SinkError{is_environment(e.sqlstate()) ? Kind::unavailable : Kind::refused, text};
+    return SinkError{kind_of(e.sqlstate()),
+                     first_line(e.what()) + " (SQLSTATE " + e.sqlstate() + ")", e.sqlstate()};
   } catch (const pqxx::failure& e) {  // libpqxx could not talk to the server in some other way
     return SinkError{Kind::unavailable, first_line(e.what())};
   }

@@ -1,24 +1,37 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lockstep/model/batch.hpp"
+#include "lockstep/model/position.hpp"
 #include "lockstep/model/result.hpp"
 
 namespace lockstep {
 
-/// Why a sink did not apply a batch, by what the caller can do about it.
+/// Why a sink did not apply a batch, by what the caller can do about it. Nothing was applied, but
+/// for an answer that was lost: the next try with the same batch finds out.
 struct SinkError {
   enum class Kind {
-    unavailable,  ///< the target can't be used right now (connection, deadlock, disk full): call
+    unavailable,  ///< the connection or the server: whoever uses this connection waits, then calls
                   ///< again with the same batch, as often as it takes
+    busy,         ///< the batch's own table: a lock, a deadlock, a statement that ran out of time:
+                  ///< the same batch later; other tables need not wait
     refused,      ///< the target won't have this batch (constraint, missing table, unknown type):
                   ///< its table must wait for an operator
     moved,        ///< another owner has moved the position: forget the batch, read it anew
   };
+  /// A record, for people to look up.
+  struct Culprit {
+    TopicPartition partition;
+    RecordOffset offset;
+  };
+
   Kind kind;
-  std::string message;
+  std::string message;               ///< for logs: never a row's value
+  std::string sqlstate{};            ///< empty if it is not PostgreSQL's
+  std::optional<Culprit> culprit{};  ///< the record that caused it, where known
 };
 
 /// Where a pipeline's batches go. Used by one thread at a time.
@@ -27,7 +40,7 @@ class Sink {
   virtual ~Sink() = default;
 
   /// The position that the target holds for each of `partitions`; one that it has none for is left
-  /// out. Errors: unavailable.
+  /// out. Errors: unavailable. Nothing is thrown, here and below.
   virtual Result<Positions, SinkError> positions(const std::vector<TopicPartition>& partitions) = 0;
 
   /// Applies the whole batch and moves its slices' positions, or changes nothing. May be called
