@@ -4,19 +4,13 @@
 #include <chrono>
 #include <iostream>
 
+#include "lockstep/model/names.hpp"
+
 namespace lockstep::daemon {
 
 namespace {
 
 constexpr std::chrono::seconds kafka_deadline{5};
-
-/// "public.users" of "dbserver1.public.users"; empty if the name has too few parts.
-std::string source_table(const std::string& topic) {
-  const auto table = topic.rfind('.');
-  if (table == std::string::npos || table == 0) return "";
-  const auto schema = topic.rfind('.', table - 1);
-  return schema == std::string::npos ? "" : topic.substr(schema + 1);
-}
 
 bool check(const config::Config& config, const config::Pipeline& pipeline) {
   const auto consumer = consumer_config(config, pipeline);
@@ -31,10 +25,10 @@ bool check(const config::Config& config, const config::Pipeline& pipeline) {
     std::cout << "  kafka " << config.kafka.brokers << ": ok\n";
   }
 
-  std::vector<std::string> tables;
+  std::vector<Relation> tables;
   if (topics) {
     for (const auto& [topic, partitions] : *topics) {
-      if (auto table = source_table(topic); !table.empty()) tables.push_back(std::move(table));
+      if (auto table = source_table_of(topic)) tables.push_back(std::move(*table));
     }
   }
   const auto reports = postgres::check_target(sink, tables);
@@ -55,7 +49,7 @@ bool check(const config::Config& config, const config::Pipeline& pipeline) {
     } else {
       std::cout << partitions << (partitions == 1 ? " partition" : " partitions");
     }
-    if (source_table(topic).empty()) {
+    if (!source_table_of(topic)) {
       std::cout << "; not a table's topic\n";
       continue;
     }

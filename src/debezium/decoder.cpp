@@ -11,6 +11,7 @@
 
 #include "convert.hpp"
 #include "json.hpp"
+#include "lockstep/model/names.hpp"
 #include "number.hpp"
 #include "schema.hpp"
 
@@ -612,16 +613,11 @@ Decoded Decoder::Impl::tombstone(Topic& topic, const RawRecord& record, Arena& a
   change.op = Op::remove;
   change.relation = topic.relation;
   if (change.relation == nullptr) {
-    const auto table_dot = record.topic.rfind('.');
-    const auto schema_end = table_dot == std::string_view::npos ? 0 : table_dot;
-    const auto schema_dot = record.topic.substr(0, schema_end).rfind('.');
-    const auto schema_begin = schema_dot == std::string_view::npos ? 0 : schema_dot + 1;
-    const auto schema = record.topic.substr(schema_begin, schema_end - schema_begin);
-    const auto table = record.topic.substr(schema_end == 0 ? record.topic.size() : table_dot + 1);
-    if (schema.empty() || table.empty()) {
+    const auto named = source_table_of(record.topic);
+    if (!named) {
       return BadRecord{"tombstone: the topic's name does not end in schema and table"};
     }
-    const auto relation = relation_of(topic, schema, table);
+    const auto relation = relation_of(topic, named->schema, named->table);
     if (!relation) return BadRecord{relation.error().text};
     change.relation = *relation;
   }

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string_view>
 
+#include "lockstep/model/advice.hpp"
+
 namespace lockstep::postgres {
 
 namespace {
@@ -187,7 +189,7 @@ Result<Parameters, PlanError> plan_parameters(const TargetTable& table, const La
     if (target == nullptr) {
       return PlanError{"target table " + table.schema + "." + table.name + " has no column " +
                        quote_name(source.name) + " (" + source.described +
-                       " at the source): add it, then restart"};
+                       " at the source): add it, " + then_reload};
     }
     if (target->generated) continue;
     auto how = conversion(source, *target);
@@ -209,7 +211,7 @@ std::optional<PlanError> check_key(const TargetTable& table, const Layout& key) 
   const std::string name = table.schema + "." + table.name;
   if (table.primary_key.empty()) {
     return PlanError{"target table " + name + " has no primary key: add one on (" + names_of(key) +
-                     "), then restart"};
+                     "), " + then_reload};
   }
   std::vector<std::string> wanted;
   for (const auto& column : key.columns) wanted.push_back(column.name);

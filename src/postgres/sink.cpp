@@ -7,6 +7,8 @@
 #include "array.hpp"
 #include "catalog.hpp"
 #include "lockstep/batch/fold.hpp"
+#include "lockstep/model/advice.hpp"
+#include "lockstep/model/names.hpp"
 #include "plan.hpp"
 #include "session.hpp"
 
@@ -205,11 +207,11 @@ class Target {
 
   const TargetTable& target_table(const Relation& relation) {
     if (const auto known = tables_.find(relation); known != tables_.end()) return known->second;
-    const std::string& schema = config_.schema.empty() ? relation.schema : config_.schema;
-    auto table = read_table(session_, schema, relation.table);
+    const Relation target = target_table_of(relation, config_.schema);
+    auto table = read_table(session_, target.schema, target.table);
     if (!table) {
-      throw Refused{"target table " + schema + "." + relation.table +
-                    " does not exist: create it, then restart"};
+      throw Refused{"target table " + to_string(target) + " does not exist: create it, " +
+                    then_reload};
     }
     return tables_.emplace(relation, std::move(*table)).first->second;
   }
@@ -314,15 +316,14 @@ std::unique_ptr<Sink> make_sink(SinkConfig config) {
 }
 
 Result<std::vector<TableReport>, SinkError> check_target(
-    const SinkConfig& config, const std::vector<std::string>& source_tables) {
+    const SinkConfig& config, const std::vector<Relation>& source_tables) {
   std::vector<TableReport> reports;
   auto looked = translating_errors([&] {
     Session session{config.url};
     for (const auto& source : source_tables) {
-      const auto dot = source.find('.');
-      const std::string schema = config.schema.empty() ? source.substr(0, dot) : config.schema;
-      TableReport report{schema + "." + source.substr(dot + 1), ""};
-      const auto table = read_table(session, schema, source.substr(dot + 1));
+      const Relation target = target_table_of(source, config.schema);
+      TableReport report{to_string(target), ""};
+      const auto table = read_table(session, target.schema, target.table);
       if (!table) {
         report.problem = "does not exist";
       } else if (table->primary_key.empty()) {

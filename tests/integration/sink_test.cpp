@@ -5,6 +5,7 @@
 #include "array.hpp"
 #include "catch.hpp"
 #include "database.hpp"
+#include "lockstep/model/advice.hpp"
 #include "stack.hpp"
 
 using namespace lockstep;
@@ -204,10 +205,10 @@ TEST_CASE("sink: what the target refuses leaves rows and position alone, and can
        "violates check constraint \"refused_v_check\" (SQLSTATE 23514)"},
       {"a missing table", "ALTER TABLE sink_test.refused RENAME TO elsewhere",
        "ALTER TABLE sink_test.elsewhere RENAME TO refused",
-       "target table sink_test.refused does not exist: create it, then restart"},
+       "target table sink_test.refused does not exist: create it, " + then_reload},
       {"a missing column", "ALTER TABLE sink_test.refused RENAME v TO w",
        "ALTER TABLE sink_test.refused RENAME w TO v",
-       "has no column \"v\" (string at the source): add it, then restart"},
+       "has no column \"v\" (string at the source): add it, " + then_reload},
       {"a value that does not fit", "ALTER TABLE sink_test.refused ALTER v TYPE varchar(2)",
        "ALTER TABLE sink_test.refused ALTER v TYPE text",
        "value too long for type character varying(2) (SQLSTATE 22001)"},

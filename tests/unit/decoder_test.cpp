@@ -905,8 +905,9 @@ TEST_CASE("decode: a tombstone's table") {
   SECTION("is in the topic's name where there was none") {
     CHECK(decode_to_text({.topic = "a.b.c.d", .key = key_of_2, .value = {}}) ==
           "remove c.d {id=#2} - 0 ");
-    CHECK(decode_to_text({.topic = "c.d", .key = key_of_2, .value = {}}) ==
-          "remove c.d {id=#2} - 0 ");
+    // Without a prefix it may be "dbserver1.transaction": no guess.
+    CHECK_THAT(decode_to_text({.topic = "c.d", .key = key_of_2, .value = {}}),
+               ContainsSubstring("bad: tombstone"));
     CHECK_THAT(decode_to_text({.topic = "users", .key = key_of_2, .value = {}}),
                ContainsSubstring("bad: "));
     CHECK_THAT(decode_to_text({.topic = "a.", .key = key_of_2, .value = {}}),

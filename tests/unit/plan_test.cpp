@@ -1,6 +1,7 @@
 #include "plan.hpp"
 
 #include "catch.hpp"
+#include "lockstep/model/advice.hpp"
 
 using namespace lockstep;
 using namespace lockstep::postgres;
@@ -187,8 +188,8 @@ TEST_CASE("plan: a table that does not fit is told how to make it fit") {
   const Layout row{{source("id", ValueType::integer), source("city", ValueType::text, "string")}};
   SECTION("a column that the target lacks") {
     CHECK(error_of(plan_upsert(users(), row, id_key, "synced_at", Wire::binary)) ==
-          "target table public.users has no column \"city\" (string at the source): add it, then "
-          "restart");
+          "target table public.users has no column \"city\" (string at the source): add it, " +
+              then_reload);
   }
   SECTION("no synced_at") {
     CHECK(error_of(plan_upsert(users(), id_key, id_key, "stamped", Wire::binary)) ==
@@ -199,7 +200,7 @@ TEST_CASE("plan: a table that does not fit is told how to make it fit") {
     auto table = users();
     table.primary_key.clear();
     CHECK(error_of(plan_remove(table, id_key, Wire::binary)) ==
-          "target table public.users has no primary key: add one on (id), then restart");
+          "target table public.users has no primary key: add one on (id), " + then_reload);
   }
   SECTION("another primary key than the records'") {
     auto table = users();

@@ -33,9 +33,9 @@ struct TableReport {
   std::string problem;  ///< empty: it can be written to
 };
 
-/// Connects and looks at the target table of each "schema.table" of the source. Changes nothing.
+/// Connects and looks at the target of each of the source's tables. Changes nothing.
 /// Errors: the target can't be reached.
 Result<std::vector<TableReport>, SinkError> check_target(
-    const SinkConfig& config, const std::vector<std::string>& source_tables);
+    const SinkConfig& config, const std::vector<Relation>& source_tables);
 
 }  // namespace lockstep::postgres

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "lockstep/model/change.hpp"
+
+namespace lockstep {
+
+/// The source's table that a topic is named after in Debezium's way: "dbserver1.public.users" is
+/// public.users. nullopt: it is no table's topic ("dbserver1.transaction").
+inline std::optional<Relation> source_table_of(std::string_view topic) {
+  const auto table = topic.rfind('.');
+  if (table == std::string_view::npos || table == 0) return std::nullopt;
+  const auto schema = topic.rfind('.', table - 1);
+  if (schema == std::string_view::npos) return std::nullopt;
+  Relation relation{std::string{topic.substr(schema + 1, table - schema - 1)},
+                    std::string{topic.substr(table + 1)}};
+  if (relation.schema.empty() || relation.table.empty()) return std::nullopt;
+  return relation;
+}
+
+/// Where the rows of a source's table go; `schema`: of the target, empty: the source's own.
+inline Relation target_table_of(const Relation& source, const std::string& schema) {
+  return {schema.empty() ? source.schema : schema, source.table};
+}
+
+}  // namespace lockstep
