@@ -16,6 +16,7 @@
 
 #include "database.hpp"
 #include "lockstep/config/nearest.hpp"
+#include "lockstep/postgres/catalog.hpp"
 #include "text_table.hpp"
 
 namespace lockstep::tools {
@@ -45,9 +46,7 @@ struct Table {
   bool has_synced_at = false;
 
   std::string qualified() const { return schema + "." + name; }
-  std::string sql(pqxx::transaction_base& tx) const {
-    return tx.quote_name(schema) + "." + tx.quote_name(name);
-  }
+  std::string sql() const { return postgres::quoted_name({schema, name}); }
 };
 
 std::size_t widest_cell() {
@@ -116,14 +115,14 @@ Table find_table(pqxx::transaction_base& tx, const std::string& wanted, const st
 std::string count_rows(pqxx::connection& connection, const Table& table) {
   try {
     pqxx::read_transaction tx{connection};
-    return query(tx, "SELECT count(*) FROM " + table.sql(tx))[0][0].c_str();
+    return query(tx, "SELECT count(*) FROM " + table.sql())[0][0].c_str();
   } catch (const pqxx::sql_error& error) {
     constexpr std::string_view query_canceled = "57014";
     if (error.sqlstate() != query_canceled) throw;
   }
   pqxx::read_transaction tx{connection};
   const auto guess =
-      query(tx, "SELECT reltuples::bigint FROM pg_class WHERE oid = $1::regclass", table.sql(tx));
+      query(tx, "SELECT reltuples::bigint FROM pg_class WHERE oid = $1::regclass", table.sql());
   return "~" + std::string{guess[0][0].c_str()};
 }
 
@@ -131,8 +130,7 @@ std::optional<std::string> newest(pqxx::connection& connection, const Table& tab
                                   const std::string& synced_at) {
   if (!table.has_synced_at) return std::nullopt;
   pqxx::read_transaction tx{connection};
-  return text(
-      query(tx, "SELECT max(" + tx.quote_name(synced_at) + ") FROM " + table.sql(tx))[0][0]);
+  return text(query(tx, "SELECT max(" + tx.quote_name(synced_at) + ") FROM " + table.sql())[0][0]);
 }
 
 /// True if it could read all of them.
@@ -175,15 +173,11 @@ bool print_tables(pqxx::connection& connection, const config::PostgresSink& sink
 }
 
 std::string order_by_key(pqxx::transaction_base& tx, const Table& table) {
-  const auto key = query(tx, R"(
-      SELECT a.attname
-      FROM pg_index i CROSS JOIN unnest(i.indkey::int2[]) WITH ORDINALITY k (number, position)
-           JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
-      WHERE i.indisprimary AND i.indrelid = $1::regclass ORDER BY k.position)",
-                         table.sql(tx));
+  const auto found = postgres::read_table(tx, {table.schema, table.name});
   std::string order;
-  for (const auto& row : key) {
-    order += (order.empty() ? " ORDER BY " : ", ") + tx.quote_name(std::string{row[0].c_str()});
+  if (!found) return order;  // a view
+  for (const auto& column : found->primary_key) {
+    order += (order.empty() ? " ORDER BY " : ", ") + postgres::quote_name(column);
   }
   return order;
 }
@@ -231,7 +225,7 @@ void print_rows(pqxx::connection& connection, const Options& options, const std:
   const Table table = find_table(tx, options.table, schema);
   // The newline ends a -- comment in the condition.
   const std::string from =
-      " FROM " + table.sql(tx) + (options.where.empty() ? "" : " WHERE (" + options.where + "\n)");
+      " FROM " + table.sql() + (options.where.empty() ? "" : " WHERE (" + options.where + "\n)");
   const std::string page = from + order_by_key(tx, table) + " LIMIT " +
                            std::to_string(options.limit) + " OFFSET " +
                            std::to_string(options.offset);
@@ -286,11 +280,11 @@ int run(int argc, char** argv) {
     return usage;
   }
   try {
-    const auto connection = connect(pipeline->sink.url);
+    auto session = connect(pipeline->sink.url);
     if (options.table.empty()) {
-      return print_tables(*connection, pipeline->sink, options.json) ? ok : failed;
+      return print_tables(session.connection(), pipeline->sink, options.json) ? ok : failed;
     }
-    print_rows(*connection, options, pipeline->sink.schema);
+    print_rows(session.connection(), options, pipeline->sink.schema);
     return ok;
   } catch (const std::exception& error) {
     std::cerr << "error: " << one_line(error) << '\n';

@@ -1,7 +1,6 @@
 #include "database.hpp"
 
-#include <algorithm>
-#include <cstdlib>
+#include <chrono>
 #include <string_view>
 #include <vector>
 
@@ -26,16 +25,9 @@ Result<config::Pipeline, config::Errors> read_pipeline(const std::string& file,
   return config::Errors{{file + ": no pipeline \"" + name + "\"; did you mean " + expected + "?"}};
 }
 
-std::unique_ptr<pqxx::connection> connect(const std::string& url) {
-  // Defaults of libpq, so that the URL and the user's own environment can say otherwise.
-  ::setenv("PGCONNECT_TIMEOUT", "5", 0);
-  ::setenv("PGAPPNAME", "lockstep-tools", 0);
-  ::setenv("PGTCP_USER_TIMEOUT", "30000", 0);
-  auto connection = std::make_unique<pqxx::connection>(url);
-  pqxx::nontransaction tx{*connection};
-  tx.exec("SET timezone = 'UTC'");
-  tx.exec("SET statement_timeout = '30s'");
-  return connection;
+postgres::Session connect(const std::string& url) {
+  return postgres::Session{
+      url, {.application_name = "lockstep-tools", .statement_timeout = std::chrono::seconds{30}}};
 }
 
 std::string describe(pqxx::connection& connection) {

@@ -12,7 +12,6 @@
 #include <functional>
 #include <iomanip>
 #include <iostream>
-#include <memory>
 #include <optional>
 #include <random>
 #include <stdexcept>
@@ -223,7 +222,7 @@ std::string default_source() {
          (port == nullptr ? "5432" : port) + "/source_db";
 }
 
-std::unique_ptr<pqxx::connection> connect_to(const std::string& what, const std::string& url) {
+postgres::Session connect_to(const std::string& what, const std::string& url) {
   try {
     return connect(url);
   } catch (const std::exception& error) {
@@ -262,10 +261,12 @@ int run(int argc, char** argv) {
     std::signal(signal, [](int) { interrupted = 1; });  // the step in progress fails; rows go
   }
   try {
-    const auto source = connect_to("source", source_url);
-    const auto target = connect_to("target", pipeline->sink.url);
-    std::cout << "source " << describe(*source) << ", target " << describe(*target) << "\n\n";
-    Demo demo{*source, *target, pipeline->sink, std::chrono::seconds{timeout_s}};
+    auto source = connect_to("source", source_url);
+    auto target = connect_to("target", pipeline->sink.url);
+    std::cout << "source " << describe(source.connection()) << ", target "
+              << describe(target.connection()) << "\n\n";
+    Demo demo{source.connection(), target.connection(), pipeline->sink,
+              std::chrono::seconds{timeout_s}};
     if (demo.run()) return ok;
     std::cout << "\nNot every change arrived. Does lockstepd run, and what does its log say?\n";
     return failed;

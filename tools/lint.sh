@@ -47,7 +47,7 @@ declare -A library_headers=(
   [libpqxx]='pqxx[/>]|libpq-fe\.h' [librdkafka]='librdkafka/' [simdjson]='simdjson\.h' [yaml-cpp]='yaml-cpp/'
   [libsystemd]='systemd/')
 declare -A library_folders=(
-  [libpqxx]='src/postgres tools tests' [librdkafka]='src/kafka tests' [simdjson]='src/debezium' [yaml-cpp]='src/config'
+  [libpqxx]='src/postgres include/lockstep/postgres tools tests' [librdkafka]='src/kafka tests' [simdjson]='src/debezium' [yaml-cpp]='src/config'
   [libsystemd]='src/observe')
 
 # What a folder may include of others' (lockstep/NAME/...), beside itself: a folder, or one header of it. The daemon and

@@ -57,13 +57,13 @@ class LastPerKey {
 
 }  // namespace
 
-std::vector<TableChanges> fold(const Batch& batch) {
+std::vector<TableChanges> fold(std::span<const Change> changes) {
   std::vector<std::pair<const Relation*, LastPerKey>> tables;
-  for (const Change& change : batch.changes) {
+  for (const Change& change : changes) {
     auto at = tables.begin();
     while (at != tables.end() && at->first != change.relation) ++at;
     if (at == tables.end()) {
-      tables.emplace_back(change.relation, LastPerKey{batch.changes.size()});
+      tables.emplace_back(change.relation, LastPerKey{changes.size()});
       at = tables.end() - 1;
     }
     at->second.add(change);

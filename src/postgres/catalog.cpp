@@ -1,6 +1,6 @@
-#include "catalog.hpp"
+#include "lockstep/postgres/catalog.hpp"
 
-#include "session.hpp"
+#include "lockstep/postgres/session.hpp"
 
 namespace lockstep::postgres {
 
@@ -50,18 +50,16 @@ std::string quote_name(const std::string& name) {
   return quoted + '"';
 }
 
-std::string quoted_name(const TargetTable& table) {
-  return quote_name(table.schema) + "." + quote_name(table.name);
+std::string quoted_name(const Relation& table) {
+  return quote_name(table.schema) + "." + quote_name(table.table);
 }
 
-std::optional<TargetTable> read_table(Session& session, const std::string& schema,
-                                      const std::string& name) {
-  pqxx::work tx{session.connection()};
-  const auto found = query(tx, table_query, schema, name);
+std::optional<TargetTable> read_table(pqxx::transaction_base& tx, const Relation& name) {
+  const auto found = query(tx, table_query, name.schema, name.table);
   if (found.empty()) return std::nullopt;
   const auto oid = found[0][0].as<std::string>();
 
-  TargetTable table{schema, name, {}, {}};
+  TargetTable table{name, {}, {}};
   for (const auto& row : query(tx, columns_query, oid)) {
     table.columns.push_back({row[0].as<std::string>(), row[1].as<std::string>(),
                              row[2].as<std::string>(), row[3].as<std::string>(),
@@ -71,7 +69,6 @@ std::optional<TargetTable> read_table(Session& session, const std::string& schem
   for (const auto& row : query(tx, primary_key_query, oid)) {
     table.primary_key.push_back(row[0].as<std::string>());
   }
-  tx.commit();
   return table;
 }
 

@@ -32,6 +32,13 @@ bool sent_as_string(const TargetColumn& column) {
                                       "macaddr8", "ltree", "tsvector", "numeric"});
 }
 
+/// Of a column and a value of its type. pg_catalog's own types have theirs there, and a search path
+/// with another, say for varchar, must not come between; citext and the like bring their own along.
+std::string_view equals(const TargetColumn& column) {
+  const bool own = column.kind == 'b' && !column.cast_type.starts_with("pg_catalog.");
+  return own ? " = " : " OPERATOR(pg_catalog.=) ";
+}
+
 /// Types that Debezium has no converter for and sends as the bytes of their PostgreSQL text.
 bool sent_as_bytes_of_text(const TargetColumn& column) {
   return column.kind == 'm' || column.kind == 'c' ||
@@ -47,7 +54,7 @@ struct Conversion {
 
 Conversion as_text(const TargetColumn& column) {
   // money reads text by the server's lc_monetary; numeric does not.
-  if (column.base_type == "money") return {Element::text, "::pg_catalog.numeric::money"};
+  if (column.base_type == "money") return {Element::text, "::pg_catalog.numeric::pg_catalog.money"};
   // Without its length: a cast to varchar(3) would cut, the assignment to the column refuses.
   return {Element::text, "::" + column.cast_type};
 }
@@ -62,7 +69,7 @@ std::optional<Conversion> conversion(const Column& source, const TargetColumn& t
   switch (source.type) {
     case ValueType::boolean:
       if (target.base_type == "bit") {  // Debezium sends bit(1) as a boolean
-        return Conversion{Element::text, "::pg_catalog.bool::int4::bit(1)"};
+        return Conversion{Element::text, "::pg_catalog.bool::pg_catalog.int4::bit(1)"};
       }
       return if_target_is({"bool"});
     case ValueType::integer:
@@ -166,17 +173,18 @@ struct Parameters {
   std::vector<ParameterPlan> plans;
   std::vector<std::string> columns;      ///< "id"
   std::vector<std::string> expressions;  ///< u.c1::pg_catalog.int8
+  std::vector<std::string> conditions;   ///< t."id" = u.c1::pg_catalog.int8
 
-  /// unnest($1::text[], $2::bytea[]) AS u(c1, c2)
+  /// ROWS FROM (unnest($1::text[]), unnest($2::bytea[])) AS u(c1, c2)
   std::string unnest() const {
     std::vector<std::string> arrays;
     std::vector<std::string> aliases;
     for (std::size_t i = 0; i < plans.size(); ++i) {
-      arrays.push_back("$" + std::to_string(i + 1) + "::pg_catalog." +
-                       std::string{type_name(plans[i].element)} + "[]");
+      arrays.push_back("pg_catalog.unnest($" + std::to_string(i + 1) + "::pg_catalog." +
+                       std::string{type_name(plans[i].element)} + "[])");
       aliases.push_back("c" + std::to_string(i + 1));
     }
-    return "unnest(" + join(arrays, ", ") + ") AS u(" + join(aliases, ", ") + ")";
+    return "ROWS FROM (" + join(arrays, ", ") + ") AS u(" + join(aliases, ", ") + ")";
   }
 };
 
@@ -187,7 +195,7 @@ Result<Parameters, PlanError> plan_parameters(const TargetTable& table, const La
     const Column& source = layout.columns[i];
     const TargetColumn* const target = table.find(source.name);
     if (target == nullptr) {
-      return PlanError{"target table " + table.schema + "." + table.name + " has no column " +
+      return PlanError{"target table " + to_string(table.name) + " has no column " +
                        quote_name(source.name) + " (" + source.described +
                        " at the source): add it, " + then_reload};
     }
@@ -202,13 +210,15 @@ Result<Parameters, PlanError> plan_parameters(const TargetTable& table, const La
     parameters.plans.push_back({i, how->element, how->refuses_bare_numbers, source.name});
     parameters.columns.push_back(quote_name(source.name));
     parameters.expressions.push_back("u.c" + std::to_string(parameters.plans.size()) + how->cast);
+    parameters.conditions.push_back("t." + parameters.columns.back() +
+                                    std::string{equals(*target)} + parameters.expressions.back());
   }
   return parameters;
 }
 
 /// Rows are found by the target's primary key and folded by the record's key: they must agree.
 std::optional<PlanError> check_key(const TargetTable& table, const Layout& key) {
-  const std::string name = table.schema + "." + table.name;
+  const std::string name = to_string(table.name);
   if (table.primary_key.empty()) {
     return PlanError{"target table " + name + " has no primary key: add one on (" + names_of(key) +
                      "), " + then_reload};
@@ -234,12 +244,12 @@ Result<StatementPlan, PlanError> plan_upsert(const TargetTable& table, const Lay
 
   if (!synced_at.empty()) {
     if (table.find(synced_at) == nullptr) {
-      return PlanError{"target table " + table.schema + "." + table.name + " has no column " +
+      return PlanError{"target table " + to_string(table.name) + " has no column " +
                        quote_name(synced_at) +
                        ": add it (timestamptz), or set synced_at: \"\" in the pipeline's sink"};
     }
     parameters->columns.push_back(quote_name(synced_at));
-    parameters->expressions.emplace_back("now()");
+    parameters->expressions.emplace_back("pg_catalog.now()");
   }
 
   bool overriding = false;
@@ -253,8 +263,9 @@ Result<StatementPlan, PlanError> plan_upsert(const TargetTable& table, const Lay
     if (std::find(pk.begin(), pk.end(), column.name) != pk.end()) continue;
     updates.push_back(name + " = excluded." + name);
   }
-  std::string sql = "INSERT INTO " + quoted_name(table) + " (" + join(parameters->columns, ", ") +
-                    ")" + (overriding ? " OVERRIDING SYSTEM VALUE" : "") + " SELECT " +
+  std::string sql = "INSERT INTO " + quoted_name(table.name) + " (" +
+                    join(parameters->columns, ", ") + ")" +
+                    (overriding ? " OVERRIDING SYSTEM VALUE" : "") + " SELECT " +
                     join(parameters->expressions, ", ") + " FROM " + parameters->unnest() +
                     " ON CONFLICT (" + join(quoted(table.primary_key), ", ") + ") DO ";
   sql += updates.empty() ? "NOTHING" : "UPDATE SET " + join(updates, ", ");
@@ -267,12 +278,8 @@ Result<StatementPlan, PlanError> plan_remove(const TargetTable& table, const Lay
   auto parameters = plan_parameters(table, key, wire);
   if (!parameters) return parameters.error();
 
-  std::vector<std::string> conditions;
-  for (std::size_t i = 0; i < parameters->columns.size(); ++i) {
-    conditions.push_back("t." + parameters->columns[i] + " = " + parameters->expressions[i]);
-  }
-  return StatementPlan{"DELETE FROM " + quoted_name(table) + " AS t USING " + parameters->unnest() +
-                           " WHERE " + join(conditions, " AND "),
+  return StatementPlan{"DELETE FROM " + quoted_name(table.name) + " AS t USING " +
+                           parameters->unnest() + " WHERE " + join(parameters->conditions, " AND "),
                        std::move(parameters->plans)};
 }
 

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "array.hpp"
-#include "catalog.hpp"
 #include "lockstep/model/change.hpp"
 #include "lockstep/model/result.hpp"
+#include "lockstep/postgres/catalog.hpp"
 
 namespace lockstep::postgres {
 

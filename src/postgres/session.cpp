@@ -1,11 +1,12 @@
-#include "session.hpp"
+#include "lockstep/postgres/session.hpp"
 
 #include <libpq-fe.h>
 
-#include <algorithm>
+#include <cstdlib>
 #include <map>
-#include <string_view>
 
+#include "lockstep/model/result.hpp"
+#include "lockstep/postgres/catalog.hpp"
 #include "lockstep/postgres/sink.hpp"
 
 namespace lockstep::postgres {
@@ -31,12 +32,13 @@ Result<ConnectionOptions, std::string> parse_url(const std::string& url) {
   return options;
 }
 
-std::string with_bounded_waits(const std::string& url) {
+/// A connection string with what it, and libpq's environment variables, leave open.
+std::string with_defaults(const std::string& url, const std::string& application_name) {
   auto options = parse_url(url);
   if (!options) return url;  // connecting with it says what is wrong
-  options->insert({{"application_name", "lockstep"},
-                   {"connect_timeout", "5"},
-                   {"keepalives_idle", "10"},
+  if (std::getenv("PGAPPNAME") == nullptr) options->insert({"application_name", application_name});
+  if (std::getenv("PGCONNECT_TIMEOUT") == nullptr) options->insert({"connect_timeout", "5"});
+  options->insert({{"keepalives_idle", "10"},
                    {"keepalives_interval", "5"},
                    {"keepalives_count", "3"},
                    {"tcp_user_timeout", "30000"}});
@@ -52,39 +54,23 @@ std::string with_bounded_waits(const std::string& url) {
   return text;
 }
 
-std::string first_line(std::string_view text) {
-  // The lines after it are the statement and DETAIL, which holds row values: not for the log.
-  while (!text.empty() && (text.front() == '\n' || text.front() == ' ')) text.remove_prefix(1);
-  if (text.starts_with("ERROR:"))
-    text.remove_prefix(std::min(text.find_first_not_of(' ', 6), text.size()));
-  return std::string{text.substr(0, text.find('\n'))};
-}
-
-/// What a caller can do about an answer of the server's. PostgreSQL documentation, appendix A.
-SinkError::Kind kind_of(std::string_view sqlstate) {
-  using Kind = SinkError::Kind;
-  constexpr std::string_view of_the_table[] = {
-      "55P03",  // lock_not_available: lock_timeout
-      "55006",  // object_in_use
-      "40P01",  // deadlock_detected
-      "40001",  // serialization_failure
-      "57014",  // query_canceled: statement_timeout, or an administrator
-  };
-  if (std::ranges::find(of_the_table, sqlstate) != std::end(of_the_table)) return Kind::busy;
-  constexpr std::string_view of_the_server[] = {
-      "08",     // connection exception
-      "40",     // transaction rollback, other than the above: completion unknown
-      "53",     // insufficient resources: disk full, out of memory, too many connections
-      "57",     // operator intervention: shutdown, cannot connect now, database dropped
-      "58",     // system error: I/O
-      "28",     // invalid authorization: a password that is being changed
-      "25P03",  // idle_in_transaction_session_timeout: we had stalled
-      "25006",  // read_only_sql_transaction: a standby not promoted yet
-  };
-  for (const auto prefix : of_the_server) {
-    if (sqlstate.starts_with(prefix)) return Kind::unavailable;
+/// pg_catalog comes before the search path, unless it is in it: then what comes before it there can
+/// give our operators and types another meaning. The rest of the path stays, for the target's
+/// triggers and defaults.
+void put_pg_catalog_first(pqxx::transaction_base& tx) {
+  const auto path =
+      tx.exec("SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(false)) AS s");
+  std::string others;
+  bool hidden = false;
+  for (const auto& row : path) {
+    const std::string schema = row[0].c_str();
+    if (schema == "pg_catalog") {
+      hidden = !others.empty();
+    } else {
+      others += (others.empty() ? "" : ", ") + quote_name(schema);
+    }
   }
-  return Kind::refused;
+  if (hidden) tx.exec("SET search_path = " + others);
 }
 
 }  // namespace
@@ -112,8 +98,9 @@ pqxx::result run_prepared_binary(pqxx::transaction_base& tx, const std::string& 
 
 #endif
 
-Session::Session(const std::string& url)
-    : connection_{std::make_unique<pqxx::connection>(with_bounded_waits(url))} {
+Session::Session(const std::string& url, const SessionOptions& options)
+    : connection_{
+          std::make_unique<pqxx::connection>(with_defaults(url, options.application_name))} {
 #if PQXX_VERSION_MAJOR < 7
   // libpqxx 6 would connect anew behind our back, and drop what we know of the old session. It
   // calls the switch deprecated because 7 has no such habit any more.
@@ -123,34 +110,23 @@ Session::Session(const std::string& url)
 #pragma GCC diagnostic pop
 #endif
   pqxx::nontransaction tx{*connection_};
+  // All that a database or a role can have set of its own and that changes what a text means.
   tx.exec(
-      "SET client_min_messages = warning;"
+      "SET client_encoding = 'UTF8'; SET standard_conforming_strings = on;"
       "SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres';"
-      "SET lock_timeout = '30s'; SET statement_timeout = '10min';"
-      // A daemon that stalls in a transaction must not hold its locks against the one that takes
-      // over. Between two statements a living one is silent for milliseconds.
-      "SET idle_in_transaction_session_timeout = '10s';"
-      // Each key is looked up in the primary key's index, whatever the statistics say: a plan made
-      // while the table was small must not scan it once it is large.
-      "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;"
-      "SET jit = off");  // the statements run for milliseconds
+      "SET bytea_output = 'hex'; SET xmloption = content;"
+      "SET client_min_messages = warning;"
+      "SET statement_timeout = '" +
+      std::to_string(options.statement_timeout.count()) + "s'");
+  put_pg_catalog_first(tx);
 }
 
-Result<Done, SinkError> translating_errors(const std::function<void()>& body) {
-  using Kind = SinkError::Kind;
-  try {
-    body();
-    return done;
-  } catch (const pqxx::broken_connection& e) {  // nothing was committed, or we read it in progress
-    return SinkError{Kind::unavailable, first_line(e.what())};
-  } catch (const pqxx::in_doubt_error&) {  // the next try reads in lockstep.progress what happened
-    return SinkError{Kind::unavailable, "connection lost while committing"};
-  } catch (const pqxx::sql_error& e) {
-    return SinkError{kind_of(e.sqlstate()),
-                     first_line(e.what()) + " (SQLSTATE " + e.sqlstate() + ")", e.sqlstate()};
-  } catch (const pqxx::failure& e) {  // libpqxx could not talk to the server in some other way
-    return SinkError{Kind::unavailable, first_line(e.what())};
-  }
+void Session::make_errors_verbose() {
+#if PQXX_VERSION_MAJOR >= 7
+  connection_->set_verbosity(pqxx::error_verbosity::verbose);
+#else
+  connection_->set_verbosity(pqxx::connection::verbose);
+#endif
 }
 
 std::string describe(const std::string& url) {

@@ -19,15 +19,14 @@ Column source(const std::string& name, ValueType type, const std::string& descri
 const Layout id_key{{source("id", ValueType::integer)}};
 
 TargetTable users() {
-  return {"public",
-          "users",
+  return {{"public", "users"},
           {column("id", "int8"), column("name", "text"), column("synced_at", "timestamptz")},
           {"id"}};
 }
 
 /// A table with primary key id and one more column v.
 TargetTable table_with(const TargetColumn& v) {
-  return {"s", "t", {column("id", "int4"), v}, {"id"}};
+  return {{"s", "t"}, {column("id", "int4"), v}, {"id"}};
 }
 
 std::string error_of(const Result<StatementPlan, PlanError>& plan) {
@@ -44,8 +43,9 @@ TEST_CASE("plan: an upsert is one statement for any number of rows") {
     REQUIRE(plan);
     CHECK(plan->sql ==
           "INSERT INTO \"public\".\"users\" (\"id\", \"name\", \"synced_at\") "
-          "SELECT u.c1, u.c2::pg_catalog.text, now() "
-          "FROM unnest($1::pg_catalog.int8[], $2::pg_catalog.text[]) AS u(c1, c2) "
+          "SELECT u.c1, u.c2::pg_catalog.text, pg_catalog.now() "
+          "FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.int8[]), "
+          "pg_catalog.unnest($2::pg_catalog.text[])) AS u(c1, c2) "
           "ON CONFLICT (\"id\") DO UPDATE SET \"name\" = excluded.\"name\", "
           "\"synced_at\" = excluded.\"synced_at\"");
     REQUIRE(plan->parameters.size() == 2);
@@ -57,7 +57,8 @@ TEST_CASE("plan: an upsert is one statement for any number of rows") {
     REQUIRE(plan);
     CHECK(plan->sql ==
           "INSERT INTO \"public\".\"users\" (\"id\") SELECT u.c1 "
-          "FROM unnest($1::pg_catalog.int8[]) AS u(c1) ON CONFLICT (\"id\") DO NOTHING");
+          "FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.int8[])) AS u(c1) "
+          "ON CONFLICT (\"id\") DO NOTHING");
   }
   SECTION("a generated column is left to the target, an identity is written") {
     auto table = users();
@@ -67,11 +68,11 @@ TEST_CASE("plan: an upsert is one statement for any number of rows") {
     REQUIRE(plan);
     CHECK(plan->sql ==
           "INSERT INTO \"public\".\"users\" (\"id\") OVERRIDING SYSTEM VALUE "
-          "SELECT u.c1 FROM unnest($1::pg_catalog.int8[]) AS u(c1) "
+          "SELECT u.c1 FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.int8[])) AS u(c1) "
           "ON CONFLICT (\"id\") DO NOTHING");
   }
   SECTION("names are quoted, whatever is in them") {
-    const TargetTable table{"my schema", "a\"b", {column("I d", "int4")}, {"I d"}};
+    const TargetTable table{{"my schema", "a\"b"}, {column("I d", "int4")}, {"I d"}};
     const Layout key{{source("I d", ValueType::integer)}};
     const auto plan = plan_upsert(table, key, key, "", Wire::binary);
     REQUIRE(plan);
@@ -80,14 +81,16 @@ TEST_CASE("plan: an upsert is one statement for any number of rows") {
 }
 
 TEST_CASE("plan: a delete finds rows by all columns of the key") {
-  const TargetTable table{"s", "t", {column("a", "int4"), column("b", "text")}, {"a", "b"}};
+  const TargetTable table{{"s", "t"}, {column("a", "int4"), column("b", "text")}, {"a", "b"}};
   const Layout key{{source("b", ValueType::text), source("a", ValueType::integer)}};
   const auto plan = plan_remove(table, key, Wire::binary);
   REQUIRE(plan);
   CHECK(plan->sql ==
         "DELETE FROM \"s\".\"t\" AS t USING "
-        "unnest($1::pg_catalog.text[], $2::pg_catalog.int4[]) AS u(c1, c2) "
-        "WHERE t.\"b\" = u.c1::pg_catalog.text AND t.\"a\" = u.c2");
+        "ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), "
+        "pg_catalog.unnest($2::pg_catalog.int4[])) AS u(c1, c2) "
+        "WHERE t.\"b\" OPERATOR(pg_catalog.=) u.c1::pg_catalog.text AND "
+        "t.\"a\" OPERATOR(pg_catalog.=) u.c2");
 }
 
 TEST_CASE("plan: how a value gets into the target's type") {
@@ -104,14 +107,14 @@ TEST_CASE("plan: how a value gets into the target's type") {
        "u.c2::pg_catalog.oid"},
       {"a decimal", ValueType::numeric, column("v", "numeric"), "u.c2::pg_catalog.numeric"},
       {"money goes through numeric, which knows no locale", ValueType::numeric,
-       column("v", "money"), "u.c2::pg_catalog.numeric::money"},
+       column("v", "money"), "u.c2::pg_catalog.numeric::pg_catalog.money"},
       {"bytes stay bytes", ValueType::bytes, column("v", "bytea"), "u.c2", Element::bytea},
       {"a box comes as the bytes of its text", ValueType::bytes, column("v", "box"),
        "u.c2::pg_catalog.box"},
       {"so does a multirange", ValueType::bytes, column("v", "int4multirange", 'm'),
        "u.c2::pg_catalog.int4multirange"},
       {"bit(1) comes as a boolean", ValueType::boolean, column("v", "bit"),
-       "u.c2::pg_catalog.bool::int4::bit(1)"},
+       "u.c2::pg_catalog.bool::pg_catalog.int4::bit(1)"},
       {"an enum comes as its label", ValueType::text, column("v", "mood", 'e'),
        "u.c2::pg_catalog.mood"},
       {"a range comes as its text", ValueType::text, column("v", "tsrange", 'r'),
@@ -217,6 +220,7 @@ TEST_CASE("plan: the text form of a statement leaves all reading to the target")
   REQUIRE(plan);
   CHECK_THAT(plan->sql,
              ContainsSubstring("SELECT u.c1::pg_catalog.int4, u.c2::pg_catalog.timestamp FROM "
-                               "unnest($1::pg_catalog.text[], $2::pg_catalog.text[])"));
+                               "ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), "
+                               "pg_catalog.unnest($2::pg_catalog.text[]))"));
   CHECK(plan->parameters[1].element == Element::text);
 }

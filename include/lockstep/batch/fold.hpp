@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "lockstep/model/batch.hpp"
@@ -21,9 +22,12 @@ struct TableChanges {
   std::vector<RowGroup> upserts;  ///< by row layout
 };
 
-/// Folds a batch into the last state per table and key: of several changes of one key the last
+/// Folds changes into the last state per table and key: of several changes of one key the last
 /// wins, and a truncate drops what came before it. Tables come in the order of their first change.
-/// Pure; the result points into the batch.
-std::vector<TableChanges> fold(const Batch& batch);
+/// Pure; the result points into the changes.
+std::vector<TableChanges> fold(std::span<const Change> changes);
+inline std::vector<TableChanges> fold(const Batch& batch) {
+  return fold(std::span<const Change>{batch.changes});
+}
 
 }  // namespace lockstep

@@ -20,8 +20,9 @@ struct SinkConfig {
 ///
 /// A batch is one transaction: lockstep.progress is moved by compare-and-set, then each table's
 /// truncate, deletes and upserts follow as array statements of many rows each. Schema lockstep and
-/// its table are made when missing. It connects when first used and again after a loss.
-/// Waits: connect 5 s, a lock 30 s, a statement 10 min, an answer from a dead peer 30 s.
+/// its table are made when missing. It connects when first used and again after a loss or a
+/// refusal. Waits: connect 5 s, a lock 1.5 s, a statement 10 min, an answer from a dead peer 30 s;
+/// 5 s more to find the record for which a batch is refused.
 std::unique_ptr<Sink> make_sink(SinkConfig config);
 
 /// "host:port/dbname" of a connection string, for logs: never the password.

@@ -1,12 +1,13 @@
 #pragma once
 
 #include <optional>
+#include <pqxx/pqxx>
 #include <string>
 #include <vector>
 
-namespace lockstep::postgres {
+#include "lockstep/model/change.hpp"
 
-class Session;
+namespace lockstep::postgres {
 
 /// A column of a target table, as the target's catalog says.
 struct TargetColumn {
@@ -21,8 +22,7 @@ struct TargetColumn {
 };
 
 struct TargetTable {
-  std::string schema;
-  std::string name;
+  Relation name;
   std::vector<TargetColumn> columns;     ///< in the table's order
   std::vector<std::string> primary_key;  ///< column names; empty: none
 
@@ -37,10 +37,9 @@ struct TargetTable {
 /// "\"a b\"" for a b; doubles quotes within.
 std::string quote_name(const std::string& name);
 /// "schema"."table"
-std::string quoted_name(const TargetTable& table);
+std::string quoted_name(const Relation& table);
 
 /// The table as it is now; nullopt if there is none of that name. Throws pqxx's exceptions.
-std::optional<TargetTable> read_table(Session& session, const std::string& schema,
-                                      const std::string& name);
+std::optional<TargetTable> read_table(pqxx::transaction_base& tx, const Relation& name);
 
 }  // namespace lockstep::postgres

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "lockstep/batch/fold.hpp"
+#include "lockstep/model/batch.hpp"
+#include "lockstep/postgres/catalog.hpp"
+#include "lockstep/postgres/session.hpp"
+#include "lockstep/postgres/sink.hpp"
+#include "plan.hpp"
+#include "progress.hpp"
+
+namespace lockstep::postgres {
+
+/// A batch that must not be applied; leaves the transaction, which rolls back.
+struct Refused {
+  std::string message;
+  const Change* change = nullptr;  ///< the one at fault, where it is one
+};
+/// lockstep.progress does not stand where the batch begins.
+struct Moved {};
+
+/// A connection to the target and the statements that are prepared on it. Throws Refused, Moved and
+/// pqxx's exceptions.
+class Applier {
+ public:
+  explicit Applier(const SinkConfig& config);
+
+  Positions positions(const std::vector<TopicPartition>& partitions);
+
+  /// Rows and positions, in one transaction.
+  void apply(const Batch& batch);
+
+  /// Writes only the rows, for no longer than `limit`, and rolls back.
+  void try_out(std::span<const Change> changes, std::chrono::milliseconds limit);
+
+  /// Whether the last apply() used a statement that was made before it: one that the target's
+  /// schema may have outrun.
+  bool used_old_statements() const { return used_old_statements_; }
+  /// The target table that the last apply() was writing to when it failed; nullopt: none.
+  const std::optional<Relation>& failed_in() const { return writing_; }
+  Relation target_of(const Relation& source) const;
+  /// As the catalog has it now.
+  std::optional<TargetTable> table(const Relation& target);
+
+ private:
+  struct Statement {
+    std::string name;
+    StatementPlan plan;
+    std::string text_name;
+    StatementPlan text_plan;
+  };
+  enum class Verb { upsert, remove };
+  using StatementKey = std::tuple<Verb, const Relation*, const Layout*>;
+
+  void make_statements(const std::vector<TableChanges>& tables);
+  void make_statement(const StatementKey& key, const Layout& key_layout);
+  void write(pqxx::work& tx, const std::vector<TableChanges>& tables);
+  void run(pqxx::work& tx, const Statement& statement, const RowGroup& group,
+           std::span<const Cell> Change::*cells);
+
+  const SinkConfig& config_;
+  Session session_;
+  Progress progress_;
+  int next_statement_ = 0;
+  std::map<StatementKey, Statement> statements_;
+  bool used_old_statements_ = false;
+  std::optional<Relation> writing_;
+};
+
+}  // namespace lockstep::postgres
