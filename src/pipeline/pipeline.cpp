@@ -193,6 +193,7 @@ class Pipeline::Impl : public kafka::ConsumerListener {
     partition->chained = slice.next;
     ++batch.records;
     if (change != nullptr) {
+      change->partition = message.partition();
       change->offset = message.offset();
       if (change->source_ts_us != 0) slice.source_ts_us = change->source_ts_us;
       if (!change->source_position.empty()) slice.source_position = change->source_position;

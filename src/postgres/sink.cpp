@@ -1,6 +1,7 @@
 #include "lockstep/postgres/sink.hpp"
 
 #include "applier.hpp"
+#include "culprit.hpp"
 #include "error.hpp"
 #include "lockstep/model/names.hpp"
 
@@ -33,6 +34,9 @@ class PostgresSink : public Sink {
       // value, for reasons that are none any more: once more with what the catalog says now.
       const bool is_refused = applied.error().kind == SinkError::Kind::refused;
       const bool may_be_outdated = is_refused && applier_->used_old_statements();
+      if (is_refused && !may_be_outdated && !applied.error().sqlstate.empty()) {
+        applied = explained(batch, std::move(applied).error());
+      }
       // After an outage nothing of the old session is worth keeping; after a refusal, its
       // statements.
       applier_.reset();
@@ -59,10 +63,19 @@ class PostgresSink : public Sink {
     try {
       return translating_errors([&] { applier_->apply(batch); });
     } catch (const Refused& refused) {
-      return SinkError{SinkError::Kind::refused, refused.message};
+      if (refused.change == nullptr) return SinkError{SinkError::Kind::refused, refused.message};
+      return SinkError{SinkError::Kind::refused,
+                       "record " + name_of(batch, *refused.change) + ", " + refused.message, "",
+                       record_of(batch, *refused.change)};
     } catch (const Moved&) {
       return SinkError{SinkError::Kind::moved, "lockstep.progress was moved by another owner"};
     }
+  }
+
+  SinkError explained(const Batch& batch, const SinkError& error) {
+    SinkError better = error;
+    auto looked = translating_errors([&] { better = explain(*applier_, batch, error); });
+    return looked ? better : error;
   }
 
   const SinkConfig config_;

@@ -204,7 +204,7 @@ TEST_CASE("sink: what the target refuses leaves rows and position alone, and can
   };
   const Case cases[] = {
       {"a constraint", "", "ALTER TABLE sink_test.refused DROP CONSTRAINT refused_v_check",
-       "violates check constraint "
+       "target table sink_test.refused can't take record t[0]@2: violates check constraint "
        "\"refused_v_check\" (SQLSTATE 23514)"},
       {"a missing table", "ALTER TABLE sink_test.refused RENAME TO elsewhere",
        "ALTER TABLE sink_test.elsewhere RENAME TO refused",
@@ -213,7 +213,9 @@ TEST_CASE("sink: what the target refuses leaves rows and position alone, and can
        "ALTER TABLE sink_test.refused RENAME w TO v",
        "has no column \"v\" (string at the source): add it, " + then_reload},
       {"a value that does not fit", "ALTER TABLE sink_test.refused ALTER v TYPE varchar(2)",
-       "ALTER TABLE sink_test.refused ALTER v TYPE text", "value too long (SQLSTATE 22001)"},
+       "ALTER TABLE sink_test.refused ALTER v TYPE text",
+       "column \"v\" (character varying(2)) of target table sink_test.refused can't take the value "
+       "of record t[0]@2: value too long (SQLSTATE 22001)"},
   };
   for (const auto& c : cases) {
     DYNAMIC_SECTION(c.name) {

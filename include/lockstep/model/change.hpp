@@ -89,6 +89,7 @@ constexpr bool is_upsert(Op op) noexcept {
 /// One change of one table, decoded. All it points to lives in its batch's arena or its decoder.
 struct Change {
   Op op = Op::create;
+  std::int32_t partition = 0;  ///< of the record; which topic's, its batch's slices say
   const Relation* relation = nullptr;
 
   /// The record's key: what Debezium takes for the row's identity. No cells for a truncate.

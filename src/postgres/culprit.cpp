@@ -1,0 +1,159 @@
+#include "culprit.hpp"
+
+#include <algorithm>
+#include <map>
+#include <string_view>
+
+#include "error.hpp"
+
+namespace lockstep::postgres {
+
+namespace {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+constexpr milliseconds longest_search{5000};
+
+/// Values, constraints, exceptions of triggers, view checks, and rows too large for an index.
+bool is_about_rows(std::string_view sqlstate) {
+  const auto of = sqlstate.substr(0, 2);
+  return of == "22" || of == "23" || of == "P0" || of == "44" || of == "54";
+}
+
+class Search {
+ public:
+  explicit Search(Applier& applier) : applier_{applier} {}
+
+  /// The SQLSTATE that the changes fail with, "" if they pass; nullopt: no answer, or no time left.
+  std::optional<std::string> failure_of(std::span<const Change> changes) {
+    const auto left = std::chrono::duration_cast<milliseconds>(deadline_ - Clock::now());
+    if (left <= milliseconds{0}) return std::nullopt;
+    try {
+      const auto tried = translating_errors([&] { applier_.try_out(changes, left); });
+      if (tried) return "";
+      if (is_about_rows(tried.error().sqlstate)) return tried.error().sqlstate;
+    } catch (const Refused&) {  // the target's schema has changed meanwhile
+    }
+    return std::nullopt;
+  }
+
+  /// Which cell of the row or key fails by itself, all others NULL.
+  std::optional<std::size_t> failing_cell(const Change& change) {
+    Change copy = change;
+    auto& cells = is_upsert(change.op) ? copy.row : copy.key;
+    const auto original = cells;
+    std::vector<Cell> only(original.size());
+    cells = only;
+    const auto failure = [&] { return failure_of({&copy, 1}); };
+    const auto want = failure_of({&change, 1});
+    if (!want || want->empty() || failure() == want) return std::nullopt;
+    for (std::size_t i = 0; i < only.size(); ++i) {
+      if (original[i].is_null()) continue;
+      only[i] = original[i];
+      if (failure() == want) return i;
+      only[i] = Cell{};
+    }
+    return std::nullopt;
+  }
+
+ private:
+  Applier& applier_;
+  const Clock::time_point deadline_ = Clock::now() + longest_search;
+};
+
+/// "t[0]@12..40, t[1]@7..9"
+std::string range_of(const Batch& batch, std::span<const Change> changes) {
+  std::map<std::int32_t, std::pair<const Change*, const Change*>> ends;  // by partition
+  for (const Change& change : changes) {
+    ends.try_emplace(change.partition, &change, &change).first->second.second = &change;
+  }
+  std::string text;
+  for (const auto& [partition, first_and_last] : ends) {
+    const auto& [first, last] = first_and_last;
+    text += (text.empty() ? "" : ", ") + name_of(batch, *first) + ".." +
+            std::to_string(last->offset.value);
+  }
+  return text;
+}
+
+/// column "mood" (enum mood) of target table public.t
+std::string name_of_column(Applier& applier, const Change& change, std::size_t cell) {
+  const Layout& layout = is_upsert(change.op) ? *change.row_layout : *change.key_layout;
+  const Relation target = applier.target_of(*change.relation);
+  const std::string& name = layout.columns[cell].name;
+  std::string type;
+  const auto looked = translating_errors([&] {
+    const auto table = applier.table(target);
+    const auto* const column = table ? table->find(name) : nullptr;
+    if (column != nullptr) type = (column->kind == 'e' ? "enum " : "") + column->type;
+  });
+  return "column " + quote_name(name) + (looked && !type.empty() ? " (" + type + ")" : "") +
+         " of target table " + to_string(target);
+}
+
+}  // namespace
+
+Narrowed narrow(std::size_t size, const std::function<std::optional<bool>(std::size_t n)>& fails) {
+  Narrowed range{0, size};
+  while (range.end - range.begin > 1) {
+    const std::size_t middle = range.begin + (range.end - range.begin) / 2;
+    const auto failed = fails(middle);
+    if (!failed) return range;
+    (*failed ? range.end : range.begin) = middle;
+  }
+  // That the whole fails was only said: it may do so no more.
+  if (range.end == size && size > 0 && fails(size) == false) return {size, size};
+  return range;
+}
+
+std::optional<SinkError::Culprit> record_of(const Batch& batch, const Change& change) {
+  const auto holds = [&](const Slice& slice) {
+    return slice.partition.partition == change.partition &&
+           (!slice.expected || slice.expected->value <= change.offset.value) &&
+           change.offset.value < slice.next.value;
+  };
+  const auto& slices = batch.slices;
+  const auto found = std::find_if(slices.begin(), slices.end(), holds);
+  if (found == slices.end() || std::any_of(found + 1, slices.end(), holds)) return std::nullopt;
+  return SinkError::Culprit{found->partition, change.offset};
+}
+
+std::string name_of(const Batch& batch, const Change& change) {
+  const auto record = record_of(batch, change);
+  return record ? to_string(record->partition) + "@" + std::to_string(record->offset.value)
+                : "at offset " + std::to_string(change.offset.value);
+}
+
+SinkError explain(Applier& applier, const Batch& batch, SinkError error) {
+  const auto table = applier.failed_in();
+  if (!is_about_rows(error.sqlstate)) {
+    if (table) error.message = "target table " + to_string(*table) + ": " + error.message;
+    return error;
+  }
+  const std::span<const Change> changes{batch.changes};
+  Search search{applier};
+  const auto range = narrow(changes.size(), [&](std::size_t n) -> std::optional<bool> {
+    const auto failure = search.failure_of(changes.first(n));
+    if (!failure) return std::nullopt;
+    return !failure->empty();
+  });
+  if (!range.is_one()) {
+    const auto left =
+        range.begin == range.end ? changes : changes.subspan(range.begin, range.end - range.begin);
+    error.message = (table ? "target table " + to_string(*table) : "target") +
+                    " can't take one of the records " + range_of(batch, left) + ": " +
+                    error.message;
+    return error;
+  }
+  const Change& change = changes[range.begin];
+  const std::string name = "record " + name_of(batch, change) + ": " + error.message;
+  error.culprit = record_of(batch, change);
+  const auto cell = error.sqlstate.starts_with("22") ? search.failing_cell(change) : std::nullopt;
+  error.message = cell ? name_of_column(applier, change, *cell) + " can't take the value of " + name
+                       : "target table " + to_string(applier.target_of(*change.relation)) +
+                             " can't take " + name;
+  return error;
+}
+
+}  // namespace lockstep::postgres
