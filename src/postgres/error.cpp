@@ -182,6 +182,8 @@ Result<Done, SinkError> translating_errors(const std::function<void()>& body) {
     return server_error("40001", e.what());
   } catch (const pqxx::transaction_rollback& e) {  // statement_completion_unknown
     return server_error("40003", e.what());
+  } catch (const pqxx::insufficient_privilege& e) {  // libpqxx 6 loses its SQLSTATE
+    return server_error("42501", e.what());
   } catch (const pqxx::sql_error& e) {
     return server_error(e.sqlstate(), e.what());
   } catch (const pqxx::failure& e) {  // libpqxx could not talk to the server in some other way

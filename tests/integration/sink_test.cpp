@@ -1,117 +1,13 @@
 #include "lockstep/postgres/sink.hpp"
-
-#include <cstdlib>
-
 #include "array.hpp"
 #include "catch.hpp"
 #include "database.hpp"
-#include "lockstep/model/advice.hpp"
+#include "sink_fixture.hpp"
 #include "stack.hpp"
 
 using namespace lockstep;
-using lockstep::test::Database;
-using lockstep::test::Stack;
+using namespace lockstep::test;
 using Kind = SinkError::Kind;
-
-namespace {
-
-const Layout id_key{{{"id", ValueType::integer, "int32", ""}}};
-const Layout id_and_v{
-    {{"id", ValueType::integer, "int32", ""}, {"v", ValueType::text, "string", ""}}};
-
-/// A batch by hand: of one partition of topic "t", from one offset to another.
-class Made {
- public:
-  Made(const Relation& relation, std::optional<std::int64_t> expected, std::int64_t next)
-      : relation_{relation} {
-    std::optional<NextOffset> from;
-    if (expected) from = NextOffset{*expected};
-    Slice slice;
-    slice.partition = {"t", 0};
-    slice.expected = from;
-    slice.next = {next};
-    slice.source_ts_us = 1'700'000'000'000'000;
-    slice.source_position = R"(["1","2"])";
-    batch.slices.push_back(slice);
-  }
-  Made& upsert(int id, std::string_view v) {
-    Change& change = add(Op::create, id);
-    const Cell cells[] = {change.key[0], Cell{batch.arena.copy(v)}};
-    change.row_layout = &id_and_v;
-    change.row = batch.arena.copy(std::span<const Cell>{cells});
-    return *this;
-  }
-  Made& remove(int id) {
-    add(Op::remove, id);
-    return *this;
-  }
-  Made& truncate() {
-    batch.changes.push_back({});
-    batch.changes.back().op = Op::truncate;
-    batch.changes.back().relation = &relation_;
-    return *this;
-  }
-
-  Batch batch;
-
- private:
-  Change& add(Op op, int id) {
-    const Cell key[] = {Cell{batch.arena.copy(std::to_string(id))}};
-    Change change;
-    change.op = op;
-    change.relation = &relation_;
-    change.offset = {batch.slices[0].expected.value_or(NextOffset{0}).value +
-                     static_cast<std::int64_t>(batch.changes.size())};
-    change.key_layout = &id_key;
-    change.key = batch.arena.copy(std::span<const Cell>{key});
-    change.key_bytes = key[0].view();
-    batch.changes.push_back(change);
-    return batch.changes.back();
-  }
-
-  const Relation& relation_;
-};
-
-/// A target table and a pipeline of the test's own.
-struct Fixture {
-  explicit Fixture(const std::string& name)
-      : relation{"sink_test", name}, table{"sink_test." + name} {
-    target.exec("CREATE SCHEMA IF NOT EXISTS sink_test; DROP TABLE IF EXISTS " + table + ";" +
-                "CREATE TABLE " + table +
-                " (id int PRIMARY KEY, v text CHECK (v <> 'bad'), synced_at timestamptz)");
-    sink = open();
-    // Makes schema lockstep where this is the first test.
-    REQUIRE(sink->positions({{"t", 0}}));
-    target.exec("DELETE FROM lockstep.progress WHERE pipeline = '" + table + "'");
-  }
-
-  std::unique_ptr<Sink> open() const {
-    return postgres::make_sink({table, Stack::from_environment().target_url, "", "synced_at"});
-  }
-  std::string rows() {
-    return target.text("SELECT coalesce(string_agg(id || ':' || v, ' ' ORDER BY id), '') FROM " +
-                       table);
-  }
-  std::string progress() {
-    return target.text(
-        "SELECT coalesce(max(next_offset)::text, 'none') FROM lockstep.progress "
-        "WHERE pipeline = '" +
-        table + "'");
-  }
-
-  const Relation relation;
-  const std::string table;
-  Database target{Stack::from_environment().target_url};
-  std::unique_ptr<Sink> sink;
-};
-
-Kind kind_of(const Result<Done, SinkError>& result) {
-  REQUIRE_FALSE(result.has_value());
-  INFO(result.error().message);
-  return result.error().kind;
-}
-
-}  // namespace
 
 TEST_CASE("sink: a batch's rows and its position become visible together") {
   Fixture f{"together"};
@@ -191,54 +87,6 @@ TEST_CASE("sink: a target that is not there is unavailable, and says why in one 
   CHECK(positions.error().kind == Kind::unavailable);
   CHECK(positions.error().message.find('\n') == std::string::npos);
   CHECK(positions.error().message.find("secret") == std::string::npos);
-}
-
-TEST_CASE("sink: what the target refuses leaves rows and position alone, and can be mended") {
-  Fixture f{"refused"};
-  REQUIRE(f.sink->apply(std::move(Made{f.relation, std::nullopt, 1}.upsert(1, "a")).batch));
-  struct Case {
-    std::string_view name;
-    std::string breaking;
-    std::string mending;
-    std::string want;  ///< part of the message
-  };
-  const Case cases[] = {
-      {"a constraint", "", "ALTER TABLE sink_test.refused DROP CONSTRAINT refused_v_check",
-       "target table sink_test.refused can't take record t[0]@2: violates check constraint "
-       "\"refused_v_check\" (SQLSTATE 23514)"},
-      {"a missing table", "ALTER TABLE sink_test.refused RENAME TO elsewhere",
-       "ALTER TABLE sink_test.elsewhere RENAME TO refused",
-       "target table sink_test.refused does not exist: create it, " + then_reload},
-      {"a missing column", "ALTER TABLE sink_test.refused RENAME v TO w",
-       "ALTER TABLE sink_test.refused RENAME w TO v",
-       "has no column \"v\" (string at the source): add it, " + then_reload},
-      {"a value that does not fit", "ALTER TABLE sink_test.refused ALTER v TYPE varchar(2)",
-       "ALTER TABLE sink_test.refused ALTER v TYPE text",
-       "column \"v\" (character varying(2)) of target table sink_test.refused can't take the value "
-       "of record t[0]@2: value too long (SQLSTATE 22001)"},
-  };
-  for (const auto& c : cases) {
-    DYNAMIC_SECTION(c.name) {
-      if (!c.breaking.empty()) f.target.exec(c.breaking);
-      // A new session: the old one has planned with the catalog as it was.
-      const auto sink = f.open();
-      const Made batch = std::move(Made{f.relation, 1, 3}.remove(1).upsert(2, "bad"));
-      const auto result = sink->apply(batch.batch);
-      CHECK(kind_of(result) == Kind::refused);
-      CHECK_THAT(result.error().message, ContainsSubstring(c.want));
-      CHECK(f.progress() == "1");
-      f.target.exec(c.mending);
-      if (c.name != "a constraint") {
-        f.target.exec("ALTER TABLE sink_test.refused DROP CONSTRAINT refused_v_check");
-      }
-      CHECK(f.rows() == "1:a");
-      const auto again = sink->apply(batch.batch);
-      INFO((again ? "" : again.error().message));
-      CHECK(again.has_value());
-      CHECK(f.rows() == "2:bad");
-      CHECK(f.progress() == "3");
-    }
-  }
 }
 
 TEST_CASE("sink: a batch of many megabytes goes in several statements, whole") {

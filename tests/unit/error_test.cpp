@@ -139,6 +139,8 @@ TEST_CASE("error: whatever is thrown becomes an answer") {
   CHECK(of(pqxx::deadlock_detected{"ERROR:  deadlock detected"}).sqlstate == "40P01");
   CHECK(of(pqxx::serialization_failure{"ERROR:  x"}).sqlstate == "40001");
   CHECK(of(pqxx::statement_completion_unknown{"ERROR:  x"}).kind == Kind::unavailable);
+  CHECK(of(pqxx::insufficient_privilege{"ERROR:  x", "q"}).kind == Kind::refused);
+  CHECK(of(pqxx::insufficient_privilege{"ERROR:  x", "q"}).sqlstate == "42501");
   const auto canceled = of(pqxx::sql_error{"ERROR:  canceling statement due to user request\n",
                                            "SELECT 'secret'", "57014"});
   CHECK(canceled.kind == Kind::busy);

@@ -1,0 +1,143 @@
+// What is written does not depend on how the target's database, or the role, is set up.
+#include "catch.hpp"
+#include "database.hpp"
+#include "lockstep/postgres/sink.hpp"
+#include "sink_fixture.hpp"
+#include "stack.hpp"
+
+using namespace lockstep;
+using namespace lockstep::test;
+using Kind = SinkError::Kind;
+
+namespace {
+
+/// A database of the test's own; gone with this object.
+class OwnDatabase {
+ public:
+  OwnDatabase(const std::string& name, const std::string& options)
+      : name_{name}, url_{Stack::from_environment().target_url} {
+    Database admin{url_};
+    admin.exec("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)");
+    admin.exec("CREATE DATABASE " + name + " " + options);
+  }
+  ~OwnDatabase() {
+    try {
+      Database{url_}.exec("DROP DATABASE IF EXISTS " + name_ + " WITH (FORCE)");
+    } catch (const std::exception&) {  // the next run drops it
+    }
+  }
+  OwnDatabase(const OwnDatabase&) = delete;
+  OwnDatabase& operator=(const OwnDatabase&) = delete;
+
+  std::string url() const { return url_.substr(0, url_.rfind('/')) + "/" + name_; }
+
+ private:
+  const std::string name_;
+  const std::string url_;
+};
+
+}  // namespace
+
+TEST_CASE("sink: a database in LATIN1 gets the characters that it has, and no others") {
+  const OwnDatabase own{"sink_test_latin1",
+                        "TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"};
+  Database target{own.url()};
+  target.exec("CREATE TABLE t (id int PRIMARY KEY, v text)");
+  const Relation relation{"public", "t"};
+  const auto sink = postgres::make_sink({"p", own.url(), "", ""});
+
+  REQUIRE(sink->apply(std::move(Made{relation, std::nullopt, 1}.upsert(1, "café")).batch));
+  CHECK(target.text("SELECT length(v) || ' ' || ascii(right(v, 1)) FROM t") == "4 233");
+  for (const auto* lacking : {"€", "漢"}) {
+    const auto applied =
+        sink->apply(std::move(Made{relation, 1, 4}.upsert(2, "b").upsert(3, lacking)).batch);
+    CHECK(kind_of(applied) == Kind::refused);
+    CHECK(applied.error().sqlstate == "22P05");
+    CHECK(applied.error().message ==
+          "column \"v\" (text) of target table public.t can't take the value of record t[0]@2: a "
+          "character that the encoding of the target's database lacks (SQLSTATE 22P05)");
+  }
+  REQUIRE(sink->apply(std::move(Made{relation, 1, 2}.upsert(2, "b")).batch));
+  CHECK(target.text("SELECT count(*) FROM t") == "2");
+}
+
+TEST_CASE("sink: settings of the database and the role change nothing of what is written") {
+  const OwnDatabase own{"sink_test_settings", "TEMPLATE template0"};
+  {
+    Database admin{own.url()};
+    admin.exec(
+        "CREATE TABLE public.t (id varchar PRIMARY KEY, d date, ts timestamp, tz timestamptz, "
+        "i interval, b bytea, n bigint, x xml, synced_at timestamptz);"
+        "CREATE SCHEMA shadow;"
+        "CREATE FUNCTION shadow.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT "
+        "timestamptz '2000-01-01' $$;"
+        "CREATE FUNCTION shadow.never(varchar, varchar) RETURNS bool LANGUAGE sql AS 'SELECT "
+        "false';"
+        "CREATE OPERATOR shadow.= (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = "
+        "shadow.never);"
+        "CREATE FUNCTION shadow.never(text, text) RETURNS bool LANGUAGE sql AS 'SELECT false';"
+        "CREATE OPERATOR shadow.= (LEFTARG = text, RIGHTARG = text, FUNCTION = shadow.never);"
+        "CREATE FUNCTION shadow.unnest(text[]) RETURNS SETOF text LANGUAGE sql AS $$ SELECT "
+        "'shadow'::pg_catalog.text $$;"
+        "CREATE DOMAIN shadow.text AS varchar CHECK (false);"
+        "CREATE DOMAIN shadow.int8 AS varchar CHECK (false)");
+    for (const auto* setting :
+         {"datestyle = 'SQL, DMY'", "timezone = 'America/New_York'", "client_encoding = 'LATIN1'",
+          "standard_conforming_strings = off", "bytea_output = 'escape'", "xmloption = document",
+          "intervalstyle = 'sql_standard'", "default_transaction_isolation = 'serializable'",
+          "search_path = shadow, pg_catalog, public"}) {
+      admin.exec("ALTER DATABASE sink_test_settings SET " + std::string{setting});
+    }
+  }
+  const Layout key{{{"id", ValueType::text, "string", ""}}};
+  const Layout row{{{"id", ValueType::text, "string", ""},
+                    {"d", ValueType::date, "", ""},
+                    {"ts", ValueType::timestamp, "", ""},
+                    {"tz", ValueType::timestamptz, "", ""},
+                    {"i", ValueType::interval, "", ""},
+                    {"b", ValueType::bytes, "", ""},
+                    {"n", ValueType::integer, "", ""},
+                    {"x", ValueType::text, "", ""}}};
+  const Relation relation{"public", "t"};
+  const auto batch_of = [&](std::optional<std::int64_t> expected, std::int64_t next, Op op,
+                            std::string_view id) {
+    Batch batch;
+    Slice slice;
+    slice.partition = {"t", 0};
+    if (expected) slice.expected = NextOffset{*expected};
+    slice.next = {next};
+    batch.slices.push_back(slice);
+    const Cell cells[] = {Cell{id},
+                          Cell{"2024-02-03"},
+                          Cell{"2024-02-03 04:05:06"},
+                          Cell{"0044-03-15 12:00:00+00 BC"},
+                          Cell{"-1 year -2 mons +3 days -04:05:06"},
+                          Cell{"\\x41\\"},
+                          Cell{"42"},
+                          Cell{"a <b/> c\\"}};
+    Change change;
+    change.op = op;
+    change.relation = &relation;
+    change.key_layout = &key;
+    change.key = batch.arena.copy(std::span<const Cell>{cells, 1});
+    change.key_bytes = id;
+    change.row_layout = &row;
+    change.row = batch.arena.copy(std::span<const Cell>{cells});
+    batch.changes.push_back(change);
+    return batch;
+  };
+  const auto sink = postgres::make_sink({"p", own.url(), "", "synced_at"});
+  const auto applied = sink->apply(batch_of(std::nullopt, 1, Op::create, "é"));
+  INFO((applied ? "" : applied.error().message));
+  REQUIRE(applied.has_value());
+
+  Database target{own.url()};
+  target.exec(
+      "SET search_path = public; SET datestyle = 'ISO, YMD'; SET timezone = 'UTC'; SET "
+      "intervalstyle = 'postgres'; SET client_encoding = 'UTF8'; SET bytea_output = 'hex'");
+  CHECK(target.exec("SELECT id, d, ts, tz, i, b, n, x, synced_at > '2001-01-01' FROM t") ==
+        Rows{{"é", "2024-02-03", "2024-02-03 04:05:06", "0044-03-15 12:00:00+00 BC",
+              "-1 years -2 mons +3 days -04:05:06", "\\x5c7834315c", "42", "a <b/> c\\", "t"}});
+  REQUIRE(sink->apply(batch_of(1, 2, Op::remove, "é")));
+  CHECK(target.text("SELECT count(*) FROM t") == "0");
+}
