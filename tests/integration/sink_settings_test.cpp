@@ -111,7 +111,7 @@ TEST_CASE("sink: settings of the database and the role change nothing of what is
                           Cell{"2024-02-03"},
                           Cell{"2024-02-03 04:05:06"},
                           Cell{"0044-03-15 12:00:00+00 BC"},
-                          Cell{"-1 year -2 mons +3 days -04:05:06"},
+                          Cell{"-1 years 3 days"},
                           Cell{"\\x41\\"},
                           Cell{"42"},
                           Cell{"a <b/> c\\"}};
@@ -137,7 +137,7 @@ TEST_CASE("sink: settings of the database and the role change nothing of what is
       "intervalstyle = 'postgres'; SET client_encoding = 'UTF8'; SET bytea_output = 'hex'");
   CHECK(target.exec("SELECT id, d, ts, tz, i, b, n, x, synced_at > '2001-01-01' FROM t") ==
         Rows{{"é", "2024-02-03", "2024-02-03 04:05:06", "0044-03-15 12:00:00+00 BC",
-              "-1 years -2 mons +3 days -04:05:06", "\\x5c7834315c", "42", "a <b/> c\\", "t"}});
+              "-1 years +3 days", "\\x5c7834315c", "42", "a <b/> c\\", "t"}});
   REQUIRE(sink->apply(batch_of(1, 2, Op::remove, "é")));
   CHECK(target.text("SELECT count(*) FROM t") == "0");
 }
