@@ -15,10 +15,15 @@ using Clock = std::chrono::steady_clock;
 
 constexpr milliseconds longest_search{5000};
 
-/// Values, constraints, exceptions of triggers, view checks, and rows too large for an index.
+/// The form of a value: class 22, and the syntax of those that have one, like tsvector.
+bool is_about_values(std::string_view sqlstate) {
+  return sqlstate.starts_with("22") || sqlstate == "42601";
+}
+
+/// Those, constraints, exceptions of triggers, checks of views, and rows too large for an index.
 bool is_about_rows(std::string_view sqlstate) {
   const auto of = sqlstate.substr(0, 2);
-  return of == "22" || of == "23" || of == "P0" || of == "44" || of == "54";
+  return is_about_values(sqlstate) || of == "23" || of == "P0" || of == "44" || of == "54";
 }
 
 class Search {
@@ -149,7 +154,7 @@ SinkError explain(Applier& applier, const Batch& batch, SinkError error) {
   const Change& change = changes[range.begin];
   const std::string name = "record " + name_of(batch, change) + ": " + error.message;
   error.culprit = record_of(batch, change);
-  const auto cell = error.sqlstate.starts_with("22") ? search.failing_cell(change) : std::nullopt;
+  const auto cell = is_about_values(error.sqlstate) ? search.failing_cell(change) : std::nullopt;
   error.message = cell ? name_of_column(applier, change, *cell) + " can't take the value of " + name
                        : "target table " + to_string(applier.target_of(*change.relation)) +
                              " can't take " + name;

@@ -44,6 +44,7 @@ std::string_view condition(std::string_view sqlstate) {
       {"22", "invalid value"},
       {"40001", "serialization failure"},
       {"40P01", "deadlock detected"},
+      {"42601", "syntax error in the value"},
       {"44", "violates the check option of a view"},
       {"55006", "object in use"},
       {"55P03", "a lock was not to be had in time"},
@@ -160,9 +161,11 @@ std::string words_of(std::string_view sqlstate, std::string_view what) {
   // Triggers and functions of the target can raise any SQLSTATE with any text. Then a context says
   // where; one that a value makes up costs no more than the words.
   const bool is_servers_own = what.find("\nCONTEXT:") == std::string_view::npos;
+  // Our own statements are made by plan.cpp: a syntax error (42601) is in a tsvector or jsonpath.
   const bool names_only =
-      sqlstate.empty() || is_of(sqlstate, {"08", "0A", "25", "26", "28", "3D", "3F", "40", "42",
-                                           "53", "54", "55", "57", "58", "XX"});
+      sqlstate.empty() || (is_of(sqlstate, {"08", "0A", "25", "26", "28", "3D", "3F", "40", "42",
+                                            "53", "54", "55", "57", "58"}) &&
+                           sqlstate != "42601");
   if (names_only && is_servers_own) return first_line(what, sqlstate);
   return std::string{condition(sqlstate)};
 }
