@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::uint64_t KiB = 1024;
 constexpr std::uint64_t MiB = 1024 * KiB;
-constexpr std::uint64_t GiB = 1024 * MiB;
 
 /// What each pipeline's url is taken from: `connections` with the lines that they are on.
 using Connections = std::vector<Scalar>;
@@ -113,7 +112,9 @@ BatchLimits read_batch(Report& report, Mapping mapping) {
 
   const auto bytes = mapping.scalar("max_bytes");
   auto max_bytes = convert<std::uint64_t>(report, bytes, to_bytes);
-  check_range<std::uint64_t>(report, bytes, max_bytes, 64 * KiB, 4 * GiB, "64KiB to 4GiB");
+  // As many fetched messages wait in librdkafka, whose queued.max.messages.kbytes ends before 2
+  // GiB.
+  check_range<std::uint64_t>(report, bytes, max_bytes, 64 * KiB, 2047 * MiB, "64KiB to 2047MiB");
   if (max_bytes) limits.max_bytes = static_cast<std::size_t>(*max_bytes);
 
   using std::chrono::milliseconds;
@@ -174,7 +175,10 @@ PostgresSink read_sink(Report& report, Mapping mapping, const Connections& conne
     if (check(report, *synced_at, check_identifier)) sink.synced_at = synced_at->text;
   }
   only(report, mapping, "consistency", "table");
-  only(report, mapping, "connections", "1");
+  const auto parallel = mapping.scalar("connections");
+  auto count = convert<std::uint64_t>(report, parallel, to_count);
+  check_range<std::uint64_t>(report, parallel, count, 1, 64, "1 to 64");
+  if (count) sink.connections = static_cast<std::size_t>(*count);
   only(report, mapping, "missing_table", "pause");
   only(report, mapping, "schema_change", "pause");
   only(report, mapping, "on_error", "pause");

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "catch.hpp"
@@ -91,13 +92,13 @@ pipelines:
       connection: target
       schema: copy
       consistency: table
-      connections: 1
+      connections: 64
       synced_at: ""
       missing_table: pause
       schema_change: pause
       on_error: pause
       replay_guard: false
-    batch: {max_events: 1000000, max_bytes: 4GiB, max_wait: 1m}
+    batch: {max_events: 1000000, max_bytes: 2047MiB, max_wait: 1m}
   - name: all
     topics_pattern: '^db\.public\..*'
     sink: {type: postgres, url: "postgres://localhost/other"}
@@ -125,8 +126,9 @@ log: {level: debug, format: json}
   CHECK(replica.sink.url == config->connections.at("target"));
   CHECK(replica.sink.schema == "copy");
   CHECK(replica.sink.synced_at.empty());
+  CHECK(replica.sink.connections == 64);
   CHECK(replica.batch.max_events == 1'000'000);
-  CHECK(replica.batch.max_bytes == 4ULL * 1024 * 1024 * 1024);
+  CHECK(replica.batch.max_bytes == 2047ULL * 1024 * 1024);
   CHECK(replica.batch.max_wait == 60s);
 
   const Pipeline& all = config->pipelines[1];
@@ -143,9 +145,10 @@ TEST_CASE("config: what is left out has its default") {
   const Pipeline& pipeline = config->pipelines.at(0);
   CHECK(pipeline.sink.schema.empty());
   CHECK(pipeline.sink.synced_at == "synced_at");
+  CHECK(pipeline.sink.connections == 2);
   CHECK(pipeline.batch.max_events == 20'000);
   CHECK(pipeline.batch.max_bytes == 64 * 1024 * 1024);
-  CHECK(pipeline.batch.max_wait == 20ms);
+  CHECK(pipeline.batch.max_wait == 0ms);
 }
 
 TEST_CASE("config: all mistakes are told at once, in the file's order") {
@@ -310,7 +313,6 @@ TEST_CASE("config: what comes in later versions is refused, not ignored") {
     std::string line, want;
   };
   const Case cases[] = {
-      {"connections: 2", "connections: \"2\" is not available in this version; expected 1"},
       {"missing_table: create",
        "missing_table: \"create\" is not available in this version; expected pause"},
       {"schema_change: evolve",
@@ -369,10 +371,10 @@ TEST_CASE("config: limits are numbers with units within their ranges") {
   struct Case {
     std::string batch, want;
   };
-  const Case good[] = {{"max_events: 1", ""},    {"max_events: 1000000", ""},
-                       {"max_bytes: 64KiB", ""}, {"max_bytes: 65536B", ""},
-                       {"max_bytes: 4GiB", ""},  {"max_wait: 0ms", ""},
-                       {"max_wait: 60s", ""},    {"max_wait: 1m", ""}};
+  const Case good[] = {{"max_events: 1", ""},      {"max_events: 1000000", ""},
+                       {"max_bytes: 64KiB", ""},   {"max_bytes: 65536B", ""},
+                       {"max_bytes: 2047MiB", ""}, {"max_wait: 0ms", ""},
+                       {"max_wait: 60s", ""},      {"max_wait: 1m", ""}};
   for (const auto& c : good) {
     DYNAMIC_SECTION(c.batch) {
       CHECK(mistakes(with("", "    batch: {" + c.batch + "}\n")).empty());
@@ -388,8 +390,8 @@ TEST_CASE("config: limits are numbers with units within their ranges") {
       {"max_events: 1.5", "max_events: \"1.5\" is not a whole number"},
       {"max_events: 99999999999999999999",
        "max_events: \"99999999999999999999\" is not a whole number"},
-      {"max_bytes: 63KiB", "max_bytes: \"63KiB\" is out of range; expected 64KiB to 4GiB"},
-      {"max_bytes: 5GiB", "max_bytes: \"5GiB\" is out of range; expected 64KiB to 4GiB"},
+      {"max_bytes: 63KiB", "max_bytes: \"63KiB\" is out of range; expected 64KiB to 2047MiB"},
+      {"max_bytes: 2GiB", "max_bytes: \"2GiB\" is out of range; expected 64KiB to 2047MiB"},
       {"max_bytes: 65536", "max_bytes: \"65536\" has no unit; did you mean the unit B? " + sizes},
       {"max_bytes: 1GB", "max_bytes: \"1GB\" is not a size; did you mean the unit GiB? " + sizes},
       {"max_bytes: MiB", "max_bytes: \"MiB\" is not a size; " + sizes + ", such as 64MiB"},
@@ -404,6 +406,25 @@ TEST_CASE("config: limits are numbers with units within their ranges") {
     DYNAMIC_SECTION(c.batch) {
       CHECK(mistakes(with("", "    batch: {" + c.batch + "}\n")) ==
             Lines{"f.yaml:11: pipelines[0].batch." + c.want});
+    }
+  }
+}
+
+TEST_CASE("config: a sink has 1 to 64 connections") {
+  for (const std::string good : {"1", "2", "64"}) {
+    DYNAMIC_SECTION(good) {
+      CHECK(mistakes(with("      connections: " + good + "\n")).empty());
+    }
+  }
+  const std::string out_of_range = " is out of range; expected 1 to 64";
+  const std::pair<std::string, std::string> bad[] = {{"0", out_of_range},
+                                                     {"65", out_of_range},
+                                                     {"-1", " is not a whole number"},
+                                                     {"two", " is not a whole number"}};
+  for (const auto& [value, problem] : bad) {
+    DYNAMIC_SECTION("not " << value) {
+      CHECK(mistakes(with("      connections: " + value + "\n")) ==
+            Lines{"f.yaml:10: pipelines[0].sink.connections: \"" + value + "\"" + problem});
     }
   }
 }

@@ -21,6 +21,7 @@ struct PostgresSink {
   std::string url;                      ///< libpq URL, passwords included: never print it
   std::string schema;                   ///< of the target's tables; empty: the source's own
   std::string synced_at = "synced_at";  ///< column to stamp; empty: none
+  std::size_t connections = 2;          ///< transactions side by side, each of another table
 };
 
 struct Pipeline {

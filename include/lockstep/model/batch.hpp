@@ -13,11 +13,13 @@
 
 namespace lockstep {
 
-/// How large a batch gets and how long its first change waits: it is due as soon as one is reached.
+/// How large a batch gets and how long its first change waits for more: it is due as soon as one is
+/// reached. While the sink is busy batches grow by themselves, so even without a wait a backlog
+/// goes in large ones.
 struct BatchLimits {
   std::size_t max_events = 20'000;           ///< Kafka records in one transaction
   std::size_t max_bytes = 64 * 1024 * 1024;  ///< decoded, in memory; one record may go beyond
-  std::chrono::milliseconds max_wait{20};    ///< since the first record, if the sink is free
+  std::chrono::milliseconds max_wait{0};     ///< since the first record, if the sink is free
 };
 
 /// The part of one partition that a batch covers.
