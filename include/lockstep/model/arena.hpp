@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -11,7 +12,9 @@
 namespace lockstep {
 
 /// Memory that grows by blocks and is given back all at once: what the changes of one batch point
-/// into. Moving an arena keeps every pointer into it valid. Not thread-safe.
+/// into. Each block is as large as all before it, within bounds: thousands of batches with a change
+/// or two stay small, and large ones take few blocks. Moving an arena keeps every pointer into it
+/// valid. Not thread-safe.
 class Arena {
  public:
   Arena() = default;
@@ -49,10 +52,11 @@ class Arena {
   std::size_t bytes() const noexcept { return bytes_; }
 
  private:
-  static constexpr std::size_t block_size = 64 * 1024;
+  static constexpr std::size_t smallest_block = 1024;
+  static constexpr std::size_t largest_block = 64 * 1024;  // unless one allocation is larger
 
   void grow(std::size_t at_least) {
-    const std::size_t size = at_least > block_size ? at_least : block_size;
+    const std::size_t size = std::max(at_least, std::clamp(bytes_, smallest_block, largest_block));
     blocks_.push_back(std::make_unique_for_overwrite<char[]>(size));
     next_ = blocks_.back().get();
     left_ = size;
