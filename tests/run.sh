@@ -134,7 +134,7 @@ run_tier() {
       ;;
     bench)
       local script
-      tools/packages.sh build stack
+      tools/packages.sh build tests stack
       stage build build_preset release build
       for script in tests/bench/*.sh; do stage "$script" "$script" || true; done
       ;;

@@ -1,76 +1,119 @@
 #!/usr/bin/env bash
-# How fast lockstepd drains a backlog: 500,000 inserts, 100,000 updates and 50,000 deletes with their tombstones, made
-# at a real source and written to Kafka by a real Debezium, 700,000 messages in all. Prints a figure, asserts none.
+# How fast lockstepd drains a backlog that a real Debezium wrote to Kafka. Prints figures, asserts none.
 #
-# usage: tests/bench/drain.sh [RUNS]     (3 runs by default; the stack is started and removed)
+# usage: [VARIABLE=...] tests/bench/drain.sh [RUNS]     (3 runs by default; the stack is started and removed)
+#
+#   TABLES=2     the backlog is spread over two tables
+#   HOT=1        400,000 updates of 1,000 rows; else 500,000 inserts, 100,000 updates and 50,000 deletes with their
+#                tombstones, 700,000 messages
+#   BASE, DAEMON, CONNECTIONS: see support/common.sh
 set -euo pipefail
 
-project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=tests/bench/support/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/support/common.sh"
+
 runs=${1:-3}
-stack=bench
-work=$project/build/bench
-messages=700000
+spread=${TABLES:-1}
+case $spread in
+  1) tables=(orders) ;;
+  2) tables=(orders orders2) ;;
+  *) die "TABLES is 1 or 2, not $spread" ;;
+esac
+topics=$(printf ', dbserver1.public.%s' users "${tables[@]}")
+topics=${topics#, }
 
-daemon=
-cleanup() {
-  if [[ -n $daemon ]]; then kill -TERM "$daemon" 2>/dev/null || :; fi
-  "$project/tests/stack.sh" down "$stack"
+make_tables() {
+  ((spread == 2)) || return 0
+  source_sql "CREATE TABLE orders2 (LIKE orders INCLUDING ALL); GRANT SELECT ON orders2 TO debezium;
+              ALTER PUBLICATION lockstep ADD TABLE orders2"
+  target_sql "CREATE TABLE orders2 (LIKE orders INCLUDING ALL)"
 }
-trap cleanup EXIT
-trap 'exit 130' INT TERM
 
-# until_true SECONDS WHAT COMMAND...: polls, fails when the deadline has passed
-until_true() {
-  local deadline=$((SECONDS + $1)) what=$2
-  shift 2
-  until "$@"; do
-    if ((SECONDS >= deadline)); then
-      printf 'drain.sh: gave up waiting: %s\n' "$what" >&2
-      return 1
+insert_rows() { # TABLE COUNT
+  source_sql "INSERT INTO $1 (user_id, product_name, quantity, price, status)
+              SELECT 1 + i % 5, 'Product number ' || i, 1 + i % 7, i % 1000 + 0.25, 'paid'
+              FROM generate_series(1, $2) i"
+}
+
+make_backlog() {
+  local table
+  printf 'making the backlog …\n'
+  for table in "${tables[@]}"; do
+    if [[ ${HOT:-0} == 1 ]]; then
+      insert_rows "$table" $((1000 / spread))
+      source_sql "DO \$\$ BEGIN
+                    FOR i IN 1..400 LOOP UPDATE $table SET quantity = i WHERE product_name LIKE 'Product%'; COMMIT; END LOOP;
+                  END \$\$"
+    else
+      insert_rows "$table" $((500000 / spread))
+      source_sql "UPDATE $table SET status = 'shipped', quantity = quantity + 1
+                  WHERE id BETWEEN 1000 AND 999 + $((100000 / spread))"
+      source_sql "DELETE FROM $table WHERE id BETWEEN $((200000 / spread)) AND $((250000 / spread)) - 1"
     fi
-    sleep 0.1
+    source_sql "INSERT INTO $table (user_id, product_name, quantity, price) VALUES (1, 'the last one', 1, 1)"
+  done
+  until_true 300 'Debezium to write all changes to Kafka' debezium_is_at "$(source_sql 'SELECT pg_current_wal_lsn()')"
+  messages=$([[ ${HOT:-0} == 1 ]] && echo 401000 || echo 700000)
+}
+
+debezium_is_at() { [[ $(source_sql "SELECT coalesce(bool_and(confirmed_flush_lsn >= '$1'), false) FROM pg_replication_slots") == t ]]; }
+
+# A query that is true when the last row of each table is on the target: by key, so that asking takes nothing.
+last_rows_query() {
+  local table query=true
+  for table in "${tables[@]}"; do
+    query+=" AND EXISTS (SELECT FROM $table WHERE id = $(source_sql "SELECT max(id) FROM $table"))"
+  done
+  printf 'SELECT %s' "$query"
+}
+
+last_rows_arrived() { [[ $(target_sql "$last_rows") == t ]]; }
+
+check_equal() {
+  local table query
+  for table in "${tables[@]}"; do
+    query="SELECT count(*), sum(quantity), sum(price) FROM $table"
+    [[ $(source_sql "$query") == "$(target_sql "$query")" ]] || die "source and target differ: $table"
   done
 }
 
-source_sql() { psql -qAt -v ON_ERROR_STOP=1 "$SOURCE_URL" -c "$1"; }
-target_sql() { PGOPTIONS="-c client_min_messages=warning" psql -qAt -v ON_ERROR_STOP=1 "$TARGET_URL" -c "$1"; }
+# Each transaction moves the position of each topic that it has changes of.
+transactions() { target_sql "SELECT n_tup_ins + n_tup_upd FROM pg_stat_all_tables WHERE relid = 'lockstep.progress'::regclass"; }
 
-debezium_is_at() { [[ $(source_sql "SELECT coalesce(bool_and(confirmed_flush_lsn >= '$1'), false) FROM pg_replication_slots") == t ]]; }
-last_row_arrived() { [[ $(target_sql "SELECT count(*) FROM orders WHERE product_name = 'the last one'") == 1 ]]; }
+drain() { # NAME RUN
+  local begin end
+  empty_target users "${tables[@]}"
+  begin=$(now_ns)
+  start_daemon "$1" "drain-$1-$2" "$topics"
+  until_true 300 'the last row on the target' last_rows_arrived
+  end=$(now_ns)
+  stop_daemon
+  check_equal
+  awk -v name="$1" -v run="$2" -v s="$(((end - begin) / 1000000))e-3" -v n="$messages" -v peak="$peak_mib" -v user="$user_s" \
+    -v system_="$system_s" -v moves="$(transactions)" 'BEGIN {
+      printf "%-4s run %d: %d messages in %.2f s: %d messages/s; peak memory %d MiB, CPU %.2f s (system %.2f s), ",
+             name, run, n, s, n / s, peak, user + system_, system_
+      printf "%d transactions\n", moves }'
+  printf '%s\n' "$(((end - begin) / 1000000))" >>"$work/$1.ms"
+}
 
-daemon_of() { daemon=$(pgrep -P "$1"); }
-
-mkdir -p "$work"
-# shellcheck source=/dev/null
-. "$("$project/tests/stack.sh" up "$stack")"
-"$project/tests/stack.sh" connector "$stack"
-
-printf 'making the backlog …\n'
-source_sql "INSERT INTO orders (user_id, product_name, quantity, price, status)
-            SELECT 1 + i % 5, 'Product number ' || i, 1 + i % 7, i % 1000 + 0.25, 'paid' FROM generate_series(1, 500000) i"
-source_sql "UPDATE orders SET status = 'shipped', quantity = quantity + 1 WHERE id BETWEEN 1000 AND 100999"
-source_sql "DELETE FROM orders WHERE id BETWEEN 200000 AND 249999"
-source_sql "INSERT INTO orders (user_id, product_name, quantity, price) VALUES (1, 'the last one', 1, 1)"
-until_true 300 'Debezium to write all changes to Kafka' debezium_is_at "$(source_sql 'SELECT pg_current_wal_lsn()')"
-
+start_stack source target kafka connect
+make_tables
+sed "s/\"table.include.list\": \".*\"/\"table.include.list\": \"$(printf 'public.%s,' "${tables[@]}")public.users\"/" \
+  "$connector" >"$work/connector.json"
+"$project/tests/stack.sh" connector "$bench" "$work/connector.json"
+make_backlog
+last_rows=$(last_rows_query)
+conditions
+rm -f "$work"/*.ms
 for ((run = 1; run <= runs; run++)); do
-  target_sql "TRUNCATE users, orders; DROP SCHEMA IF EXISTS lockstep CASCADE; CHECKPOINT"
-  # A pipeline of its own for each run: its consumer group begins at the beginning.
-  sed "s/name: replica/name: drain$run/" "$project/config/lockstep.yaml" >"$work/lockstep.yaml"
-  begin=$(date +%s%N)
-  /usr/bin/env time -f '%M %U %S' -o "$work/time" \
-    "$project/build/bin/lockstepd" --config "$work/lockstep.yaml" 2>"$work/lockstepd.log" &
-  timer=$!
-  until_true 5 'lockstepd to start' daemon_of "$timer"
-  until_true 300 'the last row on the target' last_row_arrived
-  end=$(date +%s%N)
-  kill -TERM "$daemon"
-  wait "$timer"
-  daemon=
-  read -r peak_kib user system <"$work/time"
-  awk -v run="$run" -v ms=$(((end - begin) / 1000000)) -v n=$messages -v peak="$peak_kib" -v cpu="$(awk "BEGIN { print $user + $system }")" \
-    'BEGIN { printf "run %d: %d messages in %.2f s: %d messages/s; daemon: peak memory %d MiB, CPU %.2f s\n",
-             run, n, ms / 1000, n * 1000 / ms, peak / 1024, cpu }'
-  [[ $(source_sql "SELECT count(*), sum(quantity), sum(price) FROM orders") == $(target_sql "SELECT count(*), sum(quantity), sum(price) FROM orders") ]] ||
-    { printf 'drain.sh: source and target differ\n' >&2; exit 1; }
+  for name in "${names[@]}"; do drain "$name" "$run"; done
 done
+for name in "${names[@]}"; do
+  median=$(percentile 50 <"$work/$name.ms")
+  printf '%-4s median %.2f s\n' "$name" "${median}e-3"
+done
+if [[ -n ${BASE:-} ]]; then
+  awk -v base="$(percentile 50 <"$work/base.ms")" -v new="$median" \
+    'BEGIN { printf "new takes %.2f of the time of base\n", new / base }'
+fi
