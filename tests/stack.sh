@@ -31,7 +31,7 @@ shift 2
 folder=$project/build/test-stack
 export LOCKSTEP_STATE_DIR=$folder/$name LOCKSTEP_LIB_DIR=$folder/lib
 # The data lives for minutes, and only our own crashes are tested, not the machine's.
-export LOCKSTEP_FSYNC=off
+export LOCKSTEP_FSYNC=${LOCKSTEP_FSYNC:-off}
 unset SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT # a user's stack may have set them
 
 # Below the range that the system hands out by itself: a port must still be free when a killed service starts again.
