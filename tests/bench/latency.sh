@@ -40,7 +40,7 @@ start_stack source target kafka connect
 rm -f "$work"/*.rows "$work"/*.records "$work/visible"
 conditions
 for ((number = 1; number <= rounds; number++)); do
-  for name in "${names[@]}"; do round "$name" "$number"; done
+  for name in $(turns "$number"); do round "$name" "$number"; done
 done
 "$bench_client" visible --source "$SOURCE_URL" --brokers "$KAFKA_BROKERS" --topic dbserver1.public.orders \
   --count $((rounds * changes)) >"$work/visible"

@@ -24,6 +24,12 @@ die() {
 
 for name in "${names[@]}"; do [[ -x ${binary[$name]} ]] || die "no lockstepd: ${binary[$name]}"; done
 
+# turns ROUND: the names in the order of this round. Every other one is turned round: whatever a run leaves behind is not
+# always found by the same.
+turns() {
+  if (($1 % 2 == 0)) && [[ -n ${BASE:-} ]]; then echo new base; else echo "${names[@]}"; fi
+}
+
 end_bench() {
   if [[ -n $daemon ]]; then kill -TERM "$daemon" 2>/dev/null || :; fi
   "$project/tests/stack.sh" down "$bench"
@@ -101,6 +107,8 @@ percentile() {
     { sample[NR] = $column }
     END { i = int(p / 100 * NR + 0.999999); if (i < 1) i = 1; printf "%.1f", sample[i] }'
 }
+
+median() { sort -n | awk '{ sample[NR] = $1 } END { print (sample[int((NR + 1) / 2)] + sample[int(NR / 2) + 1]) / 2 }'; }
 
 # What figures depend on.
 conditions() {
