@@ -61,6 +61,8 @@ measure() { # NAME
   stop_daemon
 }
 
+# 512 MiB are used up by the requests for that many partitions: the broker collects garbage, then ends.
+export LOCKSTEP_JAVA_HEAP=2g
 start_stack target kafka
 conditions
 printf 'making %d topics …\n' "$topics"

@@ -37,6 +37,7 @@ Environment (default):
   LOCKSTEP_LIB_DIR        where Kafka and Debezium are unpacked (lib in the state directory)
   SOURCE_PORT (5432)  TARGET_PORT (5433)  KAFKA_PORT (9092)  KAFKA_CONTROLLER_PORT (9093)  CONNECT_PORT (8083)
   LOCKSTEP_FSYNC          off: PostgreSQL survives its own crash, but not the machine's (on)
+  LOCKSTEP_JAVA_HEAP      of Kafka and of Connect, each (512m)
 A port, once used, stays with its state directory until the variable says another or \`reset\` is called.
 END
 }
@@ -238,7 +239,7 @@ fill_postgres() { # source|target
 # Prints one argument a line: start fast and stay small; throughput of the JIT's last stage is not needed here.
 java_options() {
   local log=-Dorg.slf4j.simpleLogger
-  printf '%s\n' -Xmx512m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError -XX:-UsePerfData \
+  printf '%s\n' "-Xmx${LOCKSTEP_JAVA_HEAP:-512m}" -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError -XX:-UsePerfData \
     "-Djava.io.tmpdir=$STATE_DIR/tmp" $log.showDateTime=true "$log.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX" \
     -cp "$LIB_DIR/kafka/*"
 }
