@@ -289,7 +289,8 @@ start_kafka() {
 
 # The broker says when it takes requests; asking it with Kafka's own tools would cost a JVM each time.
 kafka_answers() {
-  tail -c "+$(<"$STATE_DIR/kafka/log-start")" "$(log_of kafka)" | grep -q 'Kafka Server started' &&
+  # Not as a pipe: grep ends at the first match, and a tail that has more to say then fails the whole.
+  grep -q 'Kafka Server started' < <(tail -c "+$(<"$STATE_DIR/kafka/log-start")" "$(log_of kafka)") &&
     port_taken "${port[KAFKA_PORT]}"
 }
 
