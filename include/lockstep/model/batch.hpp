@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lockstep/model/arena.hpp"
@@ -43,6 +45,20 @@ struct Batch {
   std::vector<Slice> slices;
   std::chrono::steady_clock::time_point begun;
   std::size_t records = 0;  ///< Kafka records, skipped ones too
+
+  /// The slice of this partition; one that begins at `expected` if there is none yet.
+  Slice& slice_of(std::string_view topic, std::int32_t partition,
+                  std::optional<NextOffset> expected) {
+    // Records come in runs of one partition: the last one first.
+    for (auto slice = slices.rbegin(); slice != slices.rend(); ++slice) {
+      if (slice->partition.partition == partition && slice->partition.topic == topic) {
+        if (slice != slices.rbegin()) std::swap(*slice, slices.back());
+        return slices.back();
+      }
+    }
+    slices.push_back({{std::string{topic}, partition}, expected, {}, 0, {}});
+    return slices.back();
+  }
 
   /// Memory held, in bytes.
   std::size_t bytes() const noexcept { return arena.bytes() + changes.capacity() * sizeof(Change); }
