@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "lockstep/model/names.hpp"
+#include "recipe.hpp"
 
 namespace lockstep::daemon {
 
@@ -66,18 +67,6 @@ bool check(const config::Config& config, const config::Pipeline& pipeline) {
 }
 
 }  // namespace
-
-kafka::ConsumerConfig consumer_config(const config::Config& config,
-                                      const config::Pipeline& pipeline) {
-  auto topics = pipeline.topics;
-  if (!pipeline.topics_pattern.empty()) topics = {pipeline.topics_pattern};
-  return {config.kafka.brokers, "lockstep." + pipeline.name, topics, config.kafka.properties,
-          pipeline.batch.max_bytes};
-}
-
-postgres::SinkConfig sink_config(const config::Pipeline& pipeline) {
-  return {pipeline.name, pipeline.sink.url, pipeline.sink.schema, pipeline.sink.synced_at};
-}
 
 bool check(const config::Config& config) {
   bool ready = true;

@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -12,7 +13,8 @@
 #include "lockstep/config/config.hpp"
 #include "lockstep/observe/log.hpp"
 #include "lockstep/observe/notify.hpp"
-#include "lockstep/pipeline/pipeline.hpp"
+#include "lockstep/pipeline/registry.hpp"
+#include "recipe.hpp"
 
 namespace {
 
@@ -28,13 +30,14 @@ constexpr int exit_usage = 2;
 constexpr milliseconds stop_deadline{9500};  // the contract says 10 s
 constexpr seconds silence_means_hanging{30};
 
-/// SIGTERM and SIGINT are taken by wait_for_signal(), by no handler. Before the first thread: all
-/// inherit the mask.
+/// SIGTERM, SIGINT and SIGHUP are taken by wait_for_signal(), by no handler. Before the first
+/// thread: all inherit the mask.
 sigset_t block_signals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   return signals;
@@ -46,56 +49,47 @@ int wait_for_signal(const sigset_t& signals, milliseconds timeout) {
   return std::max(0, sigtimedwait(&signals, nullptr, &wait));
 }
 
-/// A pipeline and its thread.
-class Running {
- public:
-  explicit Running(const config::Config& config, const config::Pipeline& pipeline)
-      : name_{pipeline.name},
-        pipeline_{{pipeline.name, daemon::consumer_config(config, pipeline), pipeline.batch},
-                  postgres::make_sink(daemon::sink_config(pipeline))},
-        thread_{[this](const std::stop_token& stop) {
-          if (auto ended = pipeline_.run(stop); !ended) {
-            spdlog::error("pipeline failed pipeline={}: {}", name_, ended.error());
-            failed_ = true;
-          }
-          ended_ = true;
-        }} {}
-
-  void request_stop() { thread_.request_stop(); }
-  bool ended() const { return ended_; }
-  bool failed() const { return failed_; }
-  bool alive() const {
-    return Clock::now() - pipeline_.last_sign_of_life() < silence_means_hanging;
-  }
-
- private:
-  const std::string name_;
-  pipeline::Pipeline pipeline_;
-  std::atomic<bool> ended_{false};
-  std::atomic<bool> failed_{false};
-  std::jthread thread_;  // last: joined before what it uses goes
-};
-
-using RunningPipelines = std::vector<std::unique_ptr<Running>>;
-
-void keep_watchdog_quiet(const RunningPipelines& pipelines) {
-  for (const auto& running : pipelines) {
-    if (!running->alive()) return;  // systemd restarts what hangs
+void keep_watchdog_quiet(const pipeline::Registry& pipelines) {
+  for (const auto& pipeline : pipelines.list()) {
+    const bool hangs = Clock::now() - pipeline.last_sign_of_life > silence_means_hanging;
+    if (pipeline.running && hangs) return;  // systemd restarts what hangs
   }
   observe::notify_watchdog();
 }
 
-/// Until a signal comes or a pipeline ends by itself. True: asked to stop.
-bool work(const sigset_t& signals, const RunningPipelines& pipelines) {
+/// What systemctl status shows.
+std::string summary(const pipeline::Registry& pipelines) {
+  std::size_t running = 0;
+  std::string ended;
+  for (const auto& pipeline : pipelines.list()) {
+    if (pipeline.running) ++running;
+    if (!pipeline.running) ended += (ended.empty() ? "; ended: " : ", ") + pipeline.name;
+  }
+  return std::to_string(running) + (running == 1 ? " pipeline" : " pipelines") + " running" + ended;
+}
+
+/// Until a signal to stop comes, or no pipeline is left. True: asked to stop.
+bool work(const sigset_t& signals, pipeline::Registry& pipelines) {
   const auto watchdog = observe::watchdog_interval();
   auto next_watchdog = Clock::now();
+  std::string told;
   for (;;) {
-    if (const int signal = wait_for_signal(signals, milliseconds{200}); signal != 0) {
+    const int signal = wait_for_signal(signals, milliseconds{200});
+    if (signal == SIGHUP) {
+      spdlog::info("reloading: stopped tables are tried again");
+      pipelines.retry();
+    } else if (signal != 0) {
       spdlog::info("stopping signal={}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
       return true;
     }
-    for (const auto& running : pipelines) {
-      if (running->ended()) return false;
+    if (auto now = summary(pipelines); now != told) {
+      told = std::move(now);
+      observe::notify_status(told);
+    }
+    const auto list = pipelines.list();
+    if (std::none_of(list.begin(), list.end(), [](const auto& one) { return one.running; })) {
+      spdlog::error("no pipeline is left");
+      return false;
     }
     if (watchdog && Clock::now() >= next_watchdog) {
       keep_watchdog_quiet(pipelines);
@@ -106,9 +100,8 @@ bool work(const sigset_t& signals, const RunningPipelines& pipelines) {
 
 /// Stops all pipelines. Past the deadline the process ends as it is: what the target has not
 /// committed by then it rolls back, and nothing is lost.
-void stop(RunningPipelines& pipelines, int exit_code) {
+void stop(pipeline::Registry& pipelines, int exit_code) {
   observe::notify_stopping();
-  for (auto& running : pipelines) running->request_stop();
   std::atomic<bool> stopped{false};
   std::jthread guard{[&stopped, exit_code, begin = Clock::now()] {
     while (!stopped && Clock::now() - begin < stop_deadline) {
@@ -119,7 +112,7 @@ void stop(RunningPipelines& pipelines, int exit_code) {
     spdlog::default_logger()->flush();
     std::_Exit(exit_code);
   }};
-  pipelines.clear();
+  pipelines.stop_all();
   stopped = true;
 }
 
@@ -128,12 +121,13 @@ int run(const config::Config& config) {
   observe::start_logging(config.log.level, config.log.json);
   spdlog::info("lockstepd started version={} pipelines={}", LOCKSTEP_VERSION,
                config.pipelines.size());
-  RunningPipelines pipelines;
+  pipeline::Registry pipelines;
   for (const auto& pipeline : config.pipelines) {
-    pipelines.push_back(std::make_unique<Running>(config, pipeline));
+    if (auto started = pipelines.start(daemon::recipe(config, pipeline)); !started) {
+      spdlog::error("not started: {}", started.error());
+    }
   }
   observe::notify_ready();
-  observe::notify_status(std::to_string(pipelines.size()) + " pipelines running");
 
   const int exit_code = work(signals, pipelines) ? exit_ok : exit_failed;
   stop(pipelines, exit_code);

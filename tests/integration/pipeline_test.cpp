@@ -91,7 +91,7 @@ std::string change(const std::string& table, char op, int id, const std::string&
 
 /// Two topics of the test's own and a pipeline that runs in a thread.
 struct Fixture {
-  explicit Fixture(const std::string& test) : name{"pipeline_test_" + test} {
+  explicit Fixture(const std::string& test) : name{test::unique("pipeline_test_" + test)} {
     for (const auto& table : {"a", "b"}) broker.create_topic(topic(table));
   }
   ~Fixture() { stop(); }
@@ -102,12 +102,16 @@ struct Fixture {
   }
 
   void start() {
+    std::vector<std::unique_ptr<Sink>> sinks;
+    for (int i = 0; i < 2; ++i) sinks.push_back(std::make_unique<KeepingSink>(applied));
     pipeline = std::make_unique<pipeline::Pipeline>(
-        pipeline::PipelineConfig{
-            name,
-            {Stack::from_environment().brokers, "lockstep." + name, {topic("a"), topic("b")}, {}},
-            limits},
-        std::make_unique<KeepingSink>(applied));
+        pipeline::PipelineConfig{name,
+                                 {.brokers = Stack::from_environment().brokers,
+                                  .group = "lockstep." + name,
+                                  .topics = {topic("a"), topic("b")},
+                                  .properties = {}},
+                                 limits},
+        std::move(sinks));
     thread = std::jthread{[this](const std::stop_token& stop) {
       auto ended = pipeline->run(stop);
       ended_well = ended.has_value();

@@ -4,11 +4,13 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "lockstep/batch/limits.hpp"
 #include "lockstep/kafka/consumer.hpp"
 #include "lockstep/model/result.hpp"
 #include "lockstep/model/sink.hpp"
+#include "lockstep/pipeline/status.hpp"
 
 namespace lockstep::pipeline {
 
@@ -18,28 +20,38 @@ struct PipelineConfig {
   BatchLimits limits;
 };
 
-/// Topics → decode → batch → one sink, in a consumer group of its own.
+/// Topics → decode → lane → writers → sinks, in a consumer group of its own.
 ///
-/// Order: a table's batches reach the sink in partition order, one transaction each, its position
-/// moved with them; offsets go to Kafka after the sink has answered, never before.
-/// Threads: run() polls and decodes on the calling thread; the sink has a thread of its own, fed
-/// through a queue. What is buffered between them is at most 2 × limits.max_bytes, plus one batch
-/// of a single oversized record; beyond that the partitions are paused.
+/// Order: a topic's batches reach a sink in partition order, one transaction each, the position
+/// moved with them; offsets go to Kafka after the sink has answered, never before. Topics are
+/// independent: each has its lane (batch/lane.hpp), and the lanes share the sinks fairly.
+/// Threads: run() polls and decodes on the calling thread, the one owner of lanes and positions;
+/// each sink has a thread of its own. What is buffered is at most 2 × limits.max_bytes, plus one
+/// record; beyond that partitions are paused.
 /// Errors: a record that can't be decoded, or a batch that the sink refuses, stops its table (the
-/// topic) until the daemon is restarted; nothing is lost, its position stays before the cause. The
-/// other tables go on. A sink that is unavailable is tried again until it answers.
+/// topic) until retried; nothing is lost, its position stays before the cause. A table that is busy
+/// is tried again with its own backoff. The other tables go on. A sink that is unavailable is tried
+/// again until it answers.
 class Pipeline {
  public:
-  Pipeline(PipelineConfig config, std::unique_ptr<Sink> sink);
+  /// At least one sink.
+  Pipeline(PipelineConfig config, std::vector<std::unique_ptr<Sink>> sinks);
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
-  /// Works until `stop` is requested, then finishes the running transaction, commits its offsets
-  /// and leaves the group: at most 9 s together. Errors: what makes going on impossible.
+  /// Works until `stop` is requested, then finishes the running transactions, commits their offsets
+  /// and leaves the group: at most 9 s together. Errors: what makes going on impossible. Once.
   Result<Done, std::string> run(const std::stop_token& stop);
 
-  /// When run() last went round its loop; any thread may ask. Silence for long means it hangs.
+  // From any thread, while run() works:
+
+  /// Errors: it does not run, or has not answered within `deadline`.
+  Result<PipelineStatus, std::string> status(std::chrono::milliseconds deadline);
+  /// Returns when it is done. Errors: as above, no such topic, or the topic's state does not allow
+  /// it.
+  Result<Done, std::string> tell(Command command, std::chrono::milliseconds deadline);
+  /// When run() last went round its loop. Silence for long means that it hangs.
   std::chrono::steady_clock::time_point last_sign_of_life() const noexcept;
 
  private:

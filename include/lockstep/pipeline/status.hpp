@@ -1,0 +1,78 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lockstep/batch/lane.hpp"
+#include "lockstep/model/position.hpp"
+
+namespace lockstep::pipeline {
+
+/// Since the pipeline started.
+struct Counters {
+  std::uint64_t records = 0;  ///< applied or skipped
+  std::uint64_t changes = 0;  ///< applied
+  std::uint64_t batches = 0;
+  std::uint64_t retries = 0;       ///< batches that came back to be tried again
+  std::uint64_t already_read = 0;  ///< records with a lower offset than wanted: dropped
+  std::map<std::string, std::uint64_t> skipped;  ///< by rule: debezium::name(SkipRule)
+};
+
+struct PartitionStatus {
+  std::int32_t partition = 0;
+  std::optional<NextOffset> read;
+  std::optional<NextOffset> applied;
+  std::optional<NextOffset> end;  ///< of the log, when it was last fetched from
+  std::int64_t lag = 0;           ///< records
+};
+
+struct LaneStatus {
+  std::string topic;
+  Lane::State state = Lane::State::reading;
+  std::string cause;  ///< of waiting or stopped
+  double trouble_s = 0;
+  int failures = 0;  ///< tries that failed in a row
+  std::size_t bytes = 0;
+  std::size_t batches = 0;                   ///< full ones that wait for a writer
+  std::optional<double> in_flight_s;         ///< how long a writer has been at one
+  std::uint64_t changes = 0;                 ///< applied
+  double changes_per_s = 0;                  ///< over the last seconds
+  std::optional<std::int64_t> newest_ts_us;  ///< source commit of the newest applied change
+  std::vector<PartitionStatus> partitions;   ///< that this daemon has
+};
+
+/// What a pipeline was like at one moment between two of its steps.
+struct PipelineStatus {
+  std::string name;
+  std::size_t assigned = 0;  ///< partitions
+  bool kafka_reachable = false;
+  std::string target_outage;  ///< why no connection to the target works; empty: one does
+  std::size_t writers = 0;
+  std::size_t busy_writers = 0;
+  std::size_t buffered_bytes = 0;
+  std::int64_t lag = 0;  ///< records
+  double lag_s = 0;  ///< since the source committed the newest applied change; 0: nothing behind
+  double changes_per_s = 0;
+  Counters counters;
+  std::vector<LaneStatus> lanes;
+};
+
+/// What an operator can tell a pipeline, about one topic or (empty) all of them.
+struct Command {
+  enum class Verb : std::uint8_t {
+    pause,   ///< hand nothing more over, forget what is held; the transaction under way ends first
+    resume,  ///< go on where the target stands
+    retry,   ///< stopped ones start again from where the target stands, waiting ones try at once
+  };
+  Verb verb = Verb::retry;
+  std::string topic;
+};
+
+std::string_view name(Lane::State state);
+
+}  // namespace lockstep::pipeline

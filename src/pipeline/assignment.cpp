@@ -1,0 +1,189 @@
+#include "assignment.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace lockstep::pipeline {
+
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr milliseconds retry_delay{1000};
+constexpr milliseconds kafka_deadline{5000};
+// Pausing drops what was fetched, and fetching it again takes a moment: not for less.
+constexpr milliseconds full_before_pause{100};  // a lane; the others wait as long
+constexpr milliseconds over_before_pause{500};  // all
+
+}  // namespace
+
+void Assignment::assigned(const std::vector<TopicPartition>& partitions, Time now) {
+  spdlog::info("partitions assigned pipeline={} count={}", pipeline_, partitions.size());
+  assigned_ = partitions;
+  awaiting_ = {partitions.begin(), partitions.end()};
+  ask_at_ = now;
+  asked_ = false;
+  ++question_;
+}
+
+void Assignment::revoked() {
+  assigned_.clear();
+  awaiting_.clear();
+  begun_.clear();
+  asked_ = false;
+  ++question_;
+  assign_at_.reset();
+  resting_.clear();
+  over_since_.reset();
+  all_paused_ = false;
+}
+
+void Assignment::begin_again(const std::string& topic, Time when) {
+  ledger_.suspend(topic);
+  for (const auto& tp : assigned_) {
+    if (tp.topic == topic) awaiting_.insert(tp);
+  }
+  ask_at_ = when;
+  asked_ = false;
+  ++question_;
+}
+
+void Assignment::follow(kafka::Consumer& consumer, Time now) {
+  if (!awaiting_.empty() && !asked_ && now >= ask_at_ && writers_.has_free(now)) ask(now);
+  if (assign_at_ && now >= *assign_at_) assign(consumer, now);
+  pause_and_resume(consumer, now);
+}
+
+std::optional<Assignment::Time> Assignment::next_at(Time now) const {
+  std::optional<Time> next = assign_at_;
+  const auto at = [&](Time time) { next = next ? std::min(*next, time) : time; };
+  if (!awaiting_.empty() && !asked_ && ask_at_ > now) at(ask_at_);
+  if (over_since_ && !all_paused_) at(*over_since_ + over_before_pause);
+  for (const auto& [lane, pause_at] : resting_) at(pause_at);
+  return next;
+}
+
+void Assignment::ask(Time now) {
+  asked_ = true;
+  writers_.start(Writers::ReadPositions{{awaiting_.begin(), awaiting_.end()}, question_}, now);
+}
+
+void Assignment::positions_read(const Writers::Answer& answer, Time now) {
+  const auto& question = std::get<Writers::ReadPositions>(answer.job);
+  if (question.assignment != question_) return;
+  asked_ = false;
+  if (!answer.result) {
+    ask_at_ = now;  // as soon as a writer is free again
+    if (answer.result.error().kind == SinkError::Kind::unavailable) return;
+    ask_at_ = now + retry_delay;
+    spdlog::error("positions can't be read, trying again pipeline={}: {}", pipeline_,
+                  answer.result.error().message);
+    return;
+  }
+  for (const auto& tp : question.partitions) {
+    awaiting_.erase(tp);
+    const auto lane = lanes_.index_of(tp.topic);
+    if (!lanes_[lane].takes_records()) continue;  // begins when it is retried or resumed
+    const auto known = answer.result->find(tp);
+    ledger_.begin(tp, lane,
+                  known == answer.result->end() ? std::nullopt : std::optional{known->second});
+    begun_.insert(tp);
+  }
+  assign_at_ = now;
+}
+
+void Assignment::assign(kafka::Consumer& consumer, Time now) {
+  std::vector<kafka::Consumer::Start> starts;
+  std::vector<TopicPartition> full;
+  for (const auto& [tp, entry] : ledger_.entries()) {
+    if (!entry.reading) continue;
+    starts.push_back({tp, entry.read});
+    if (!lanes_.wants_reading(entry.lane)) full.push_back(tp);
+  }
+  const auto from_group = consumer.assign(starts, kafka_deadline);
+  if (!from_group) {
+    spdlog::warn("can't start reading, trying again pipeline={}: {}", pipeline_,
+                 from_group.error().message);
+    assign_at_ = now + retry_delay;
+    return;
+  }
+  assign_at_.reset();
+  all_paused_ = false;
+  over_since_.reset();
+  resting_.clear();
+  if (!full.empty()) consumer.pause(full);
+  for (const auto& [tp, at] : starts) {
+    if (!begun_.contains(tp)) continue;
+    const auto group = from_group->find(tp);
+    if (group != from_group->end()) {
+      spdlog::warn(
+          "no position in lockstep.progress, reading from the consumer group's offset: what is "
+          "before it is taken for applied pipeline={} {} from={}",
+          pipeline_, to_string(tp), group->second.value);
+    } else {
+      spdlog::info("reading pipeline={} {} from={}", pipeline_, to_string(tp),
+                   at ? std::to_string(at->value) : "beginning");
+    }
+  }
+  begun_.clear();
+}
+
+void Assignment::pause_and_resume(kafka::Consumer& consumer, Time now) {
+  std::vector<TopicPartition> to_pause;
+  std::vector<TopicPartition> to_resume;
+  const auto pause = [&](std::size_t lane) {
+    ledger_.for_each_of(lanes_[lane].topic(),
+                        [&](const TopicPartition& tp, const auto&) { to_pause.push_back(tp); });
+  };
+  for (const auto lane : lanes_.take_turned()) {
+    if (!lanes_.wants_reading(lane)) {
+      if (lanes_[lane].takes_records()) {
+        resting_.try_emplace(lane, now + full_before_pause);
+      } else {
+        pause(lane);
+      }
+    } else if (resting_.erase(lane) == 0) {
+      ledger_.for_each_of(lanes_[lane].topic(), [&](const TopicPartition& tp, const auto& entry) {
+        if (entry.reading) to_resume.push_back(tp);  // else it begins again, by assign()
+      });
+    }
+  }
+  for (auto lane = resting_.begin(); lane != resting_.end();) {
+    if (now < lane->second && lanes_[lane->first].takes_records()) {
+      ++lane;
+      continue;
+    }
+    pause(lane->first);
+    lane = resting_.erase(lane);
+  }
+  if (!to_pause.empty()) {
+    consumer.pause(to_pause);
+    spdlog::debug("partitions paused pipeline={} topic={} buffered_bytes={}", pipeline_,
+                  to_pause.front().topic, lanes_.bytes());
+  }
+  if (!lanes_.over_budget()) {
+    over_since_.reset();
+  } else if (!over_since_) {
+    over_since_ = now;
+  }
+  const bool was_paused = all_paused_;
+  if (over_since_ && now >= *over_since_ + over_before_pause) all_paused_ = true;
+  if (all_paused_ && lanes_.has_room()) all_paused_ = false;
+  if (all_paused_ != was_paused) {
+    std::vector<TopicPartition> all;
+    for (const auto& [tp, entry] : ledger_.entries()) {
+      if (entry.reading && lanes_.wants_reading(entry.lane)) all.push_back(tp);
+    }
+    if (all_paused_) {
+      consumer.pause(all);
+      spdlog::debug("partitions paused pipeline={} buffered_bytes={}", pipeline_, lanes_.bytes());
+    } else {
+      to_resume = std::move(all);
+      spdlog::debug("partitions resumed pipeline={}", pipeline_);
+    }
+  }
+  if (!to_resume.empty() && !all_paused_) consumer.resume(to_resume);
+}
+
+}  // namespace lockstep::pipeline

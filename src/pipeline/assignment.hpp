@@ -1,0 +1,79 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "lockstep/batch/lanes.hpp"
+#include "lockstep/batch/ledger.hpp"
+#include "lockstep/kafka/consumer.hpp"
+#include "writers.hpp"
+
+namespace lockstep::pipeline {
+
+/// Which partitions are ours, and what Kafka is to fetch of them.
+///
+/// A partition begins in one way only, be it new, moved by another owner, or its table's retried:
+/// the target is asked for its position, the ledger begins there, and the consumer is assigned all
+/// that is being read, from where each stands. Between that, lanes that hold enough are paused.
+/// Threads: the pipeline's.
+class Assignment {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  Assignment(std::string pipeline, Lanes& lanes, Ledger& ledger, Writers& writers)
+      : pipeline_{std::move(pipeline)}, lanes_{lanes}, ledger_{ledger}, writers_{writers} {}
+
+  // ---- What the group says
+
+  void assigned(const std::vector<TopicPartition>& partitions, Time now);
+  /// All are gone, with what was read of them.
+  void revoked();
+
+  // ---- What the pipeline wants
+
+  /// The topic's partitions begin anew at `when`, where the target stands by then.
+  void begin_again(const std::string& topic, Time when);
+
+  /// Brings the consumer in line with what is wanted. Call it whenever something has happened.
+  void follow(kafka::Consumer& consumer, Time now);
+  /// When follow() has something to do without anything else happening; nullopt: never.
+  std::optional<Time> next_at(Time now) const;
+  /// A writer's answer to what follow() asked.
+  void positions_read(const Writers::Answer& answer, Time now);
+
+  std::size_t size() const noexcept { return assigned_.size(); }
+  /// Nothing should be polled for the moment: lanes hold enough, and perhaps will soon have room
+  /// again. What is paused comes no more, so after a while polling goes on without it.
+  bool reading_rests() const noexcept {
+    return !resting_.empty() || (lanes_.over_budget() && !all_paused_);
+  }
+
+ private:
+  void ask(Time now);
+  void assign(kafka::Consumer& consumer, Time now);
+  void pause_and_resume(kafka::Consumer& consumer, Time now);
+
+  const std::string pipeline_;
+  Lanes& lanes_;
+  Ledger& ledger_;
+  Writers& writers_;
+
+  std::vector<TopicPartition> assigned_;
+  std::set<TopicPartition> awaiting_;  ///< of those: their position is not known yet
+  Time ask_at_{};                      ///< when to ask for it
+  bool asked_ = false;
+  std::uint64_t question_ = 0;  ///< raised when an answer on its way is of no use any more
+
+  std::optional<Time> assign_at_;        ///< the consumer has to be assigned what the ledger reads
+  std::set<TopicPartition> begun_;       ///< since the last time: for the log
+  std::map<std::size_t, Time> resting_;  ///< lanes that hold enough: when to pause them
+  std::optional<Time> over_since_;       ///< the budget
+  bool all_paused_ = false;              ///< for the budget's sake
+};
+
+}  // namespace lockstep::pipeline

@@ -1,0 +1,163 @@
+#include "dispatcher.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace lockstep::pipeline {
+
+namespace {
+
+constexpr std::chrono::milliseconds moved_delay{1000};
+
+/// The record that the error is about, or the ranges of the batch.
+std::string where(const SinkError& error, const Batch& batch) {
+  if (error.culprit) {
+    return to_string(error.culprit->partition) + "@" + std::to_string(error.culprit->offset.value);
+  }
+  std::string ranges;
+  for (const auto& slice : batch.slices) {
+    if (!ranges.empty()) ranges += ", ";
+    ranges += to_string(slice.partition) + "@" +
+              (slice.expected ? std::to_string(slice.expected->value) : "begin") + ".." +
+              std::to_string(slice.next.value - 1);
+  }
+  return ranges;
+}
+
+}  // namespace
+
+void Dispatcher::hand_over(Time now, const KnownEnd& known_end) {
+  const auto remaining = [&](const Batch& batch) {
+    std::int64_t records = 0;
+    for (const auto& slice : batch.slices) {
+      const auto end = known_end(slice.partition);
+      if (end) records += std::max<std::int64_t>(0, end->value - slice.next.value);
+    }
+    return records;
+  };
+  while (writers_.has_free(now)) {
+    const auto next = lanes_.next_ready(now, remaining);
+    if (!next) return;
+    auto batch = lanes_.change(*next)->take(now);
+    // In one order in all daemons, so that they don't wait for each other in a circle.
+    std::sort(batch->slices.begin(), batch->slices.end(),
+              [](const Slice& a, const Slice& b) { return a.partition < b.partition; });
+    writers_.start(Writers::Apply{std::move(batch), *next, lanes_[*next].generation()}, now);
+  }
+}
+
+void Dispatcher::take_answers(Time now) {
+  for (auto& answer : writers_.take(now)) {
+    if (std::holds_alternative<Writers::ReadPositions>(answer.job)) {
+      assignment_.positions_read(answer, now);
+    } else {
+      take_answer(answer, now);
+    }
+  }
+}
+
+void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
+  auto& [batch, index, generation] = std::get<Writers::Apply>(answer.job);
+  lanes_.served(index, answer.took);
+  if (answer.result) report_.applied(index, *batch, answer.took);
+  const auto lane = lanes_.change(index);
+  if (generation != lane->generation()) {  // its partitions have begun again since
+    lane->forget_in_flight();
+    return;
+  }
+  if (answer.result) {
+    for (const auto& slice : batch->slices) {
+      if (ledger_.answered(slice.partition, slice.expected, slice.next)) continue;
+      spdlog::error("a batch does not follow the one before it, this is a bug pipeline={} {}@{}",
+                    pipeline_, to_string(slice.partition), slice.next.value);
+    }
+    const auto trouble = lane->trouble();
+    lane->applied();
+    if (trouble && !lane->trouble()) report_.goes_on(index, *trouble, now);
+    return;
+  }
+  const SinkError& error = answer.result.error();
+  switch (error.kind) {
+    case SinkError::Kind::unavailable:
+      lane->returned(std::move(batch));
+      return;
+    case SinkError::Kind::busy:
+      lane->busy(std::move(batch), error.message, now);
+      report_.waits(index);
+      return;
+    case SinkError::Kind::refused:
+      refuse(index, error, *batch, now);
+      return;
+    case SinkError::Kind::moved:
+      spdlog::warn("position moved by another, starting from it again pipeline={} topic={}",
+                   pipeline_, lane->topic());
+      lane->forget_in_flight();
+      lane->drop();
+      assignment_.begin_again(lane->topic(), now + moved_delay);
+      return;
+  }
+}
+
+void Dispatcher::refuse(std::size_t index, const SinkError& error, const Batch& batch, Time now) {
+  const auto lane = lanes_.change(index);
+  lane->forget_in_flight();
+  lane->drop();
+  ledger_.suspend(lane->topic());
+  const std::string cause = where(error, batch) + ": " + error.message;
+  lane->stop(cause, now);
+  report_.stopped(lane->topic(), cause);
+}
+
+void Dispatcher::look_after(Time now) {
+  if (const auto stuck = lanes_.to_evict(now)) {
+    spdlog::debug("memory is short, what waits is read again later pipeline={} topic={} bytes={}",
+                  pipeline_, lanes_[*stuck].topic(), lanes_[*stuck].bytes());
+    ledger_.suspend(lanes_[*stuck].topic());
+    lanes_.change(*stuck)->evict();
+  }
+  for (const auto index : lanes_.rereads(now)) {
+    lanes_.change(index)->reopen();
+    assignment_.begin_again(lanes_[index].topic(), now);
+  }
+}
+
+Result<Done, std::string> Dispatcher::obey(const Command& command, Time now) {
+  if (command.topic.empty()) {
+    for (std::size_t i = 0; i < lanes_.size(); ++i) obey(command.verb, i, now);
+    return done;
+  }
+  const auto lane = lanes_.find(command.topic);
+  if (!lane) return "no topic " + command.topic + " in pipeline " + pipeline_;
+  obey(command.verb, *lane, now);
+  return done;
+}
+
+void Dispatcher::obey(Command::Verb verb, std::size_t index, Time now) {
+  const auto lane = lanes_.change(index);
+  const auto state = lane->state();
+  switch (verb) {
+    case Command::Verb::pause:
+      if (state == Lane::State::paused) return;
+      spdlog::info("table paused pipeline={} topic={}", pipeline_, lane->topic());
+      lane->pause();
+      ledger_.suspend(lane->topic());
+      return;
+    case Command::Verb::resume:
+      if (state != Lane::State::paused) return;
+      spdlog::info("table resumed pipeline={} topic={}", pipeline_, lane->topic());
+      lane->reopen();
+      assignment_.begin_again(lane->topic(), now);
+      return;
+    case Command::Verb::retry:
+      if (state == Lane::State::waiting) lane->hasten(now);
+      if (state != Lane::State::stopped) return;
+      spdlog::info("trying a stopped table again pipeline={} topic={}", pipeline_, lane->topic());
+      lane->drop();
+      lane->reopen();
+      assignment_.begin_again(lane->topic(), now);
+      return;
+  }
+}
+
+}  // namespace lockstep::pipeline

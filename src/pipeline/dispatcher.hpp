@@ -1,0 +1,56 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "assignment.hpp"
+#include "lockstep/batch/lanes.hpp"
+#include "lockstep/batch/ledger.hpp"
+#include "lockstep/pipeline/status.hpp"
+#include "report.hpp"
+#include "writers.hpp"
+
+namespace lockstep::pipeline {
+
+/// Batches from the lanes to the writers, and what their answers and an operator's commands mean
+/// for the lanes and the positions.
+/// Needs neither broker nor database: sinks can be anything.
+/// Threads: the pipeline's.
+class Dispatcher {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  /// Where a partition's log ended when it was last fetched from.
+  using KnownEnd = std::function<std::optional<NextOffset>(const TopicPartition&)>;
+
+  Dispatcher(std::string pipeline, Lanes& lanes, Ledger& ledger, Writers& writers,
+             Assignment& assignment, Report& report)
+      : pipeline_{std::move(pipeline)},
+        lanes_{lanes},
+        ledger_{ledger},
+        writers_{writers},
+        assignment_{assignment},
+        report_{report} {}
+
+  void hand_over(Time now, const KnownEnd& known_end);
+  void take_answers(Time now);
+  /// Lanes whose log is to be read again, and those that hold memory without getting on.
+  void look_after(Time now);
+  /// Errors: no such topic.
+  Result<Done, std::string> obey(const Command& command, Time now);
+
+ private:
+  void take_answer(Writers::Answer& answer, Time now);
+  void refuse(std::size_t index, const SinkError& error, const Batch& batch, Time now);
+  void obey(Command::Verb verb, std::size_t index, Time now);
+
+  const std::string pipeline_;
+  Lanes& lanes_;
+  Ledger& ledger_;
+  Writers& writers_;
+  Assignment& assignment_;
+  Report& report_;
+};
+
+}  // namespace lockstep::pipeline

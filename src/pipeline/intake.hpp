@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "lockstep/batch/lanes.hpp"
+#include "lockstep/batch/ledger.hpp"
+#include "lockstep/debezium/decoder.hpp"
+#include "lockstep/kafka/consumer.hpp"
+#include "report.hpp"
+
+namespace lockstep::pipeline {
+
+/// Records on their way from Kafka into the lanes. What can't be used stops its lane in front of
+/// it. Threads: the pipeline's.
+class Intake {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  Intake(Lanes& lanes, Ledger& ledger, Report& report)
+      : lanes_{lanes}, ledger_{ledger}, report_{report} {}
+
+  void accept(const kafka::Message& message, kafka::Consumer& consumer, Time now);
+  /// The partition can't be read on; `cause` is for the operator.
+  void stop_at(const TopicPartition& partition, const std::string& cause, Time now);
+  void forget_partition_counts() { partition_counts_.clear(); }
+
+ private:
+  enum class Place : std::uint8_t { in_order, without_order, not_known_yet };
+
+  void keep(Batch& batch, Ledger::Entry& entry, const kafka::Message& message,
+            debezium::Decoded& decoded);
+  Place place_of_truncate(const std::string& topic, kafka::Consumer& consumer);
+
+  debezium::Decoder decoder_;
+  Lanes& lanes_;
+  Ledger& ledger_;
+  Report& report_;
+  std::map<std::string, int> partition_counts_;  ///< of topics that were truncated
+};
+
+}  // namespace lockstep::pipeline

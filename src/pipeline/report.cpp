@@ -1,0 +1,183 @@
+#include "report.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace lockstep::pipeline {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr seconds progress_interval{10};  // the progress line, when something was applied
+constexpr seconds reminder_interval{60};  // of tables that stand still or wait
+constexpr seconds long_wait{60};
+
+double seconds_of(std::chrono::steady_clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+std::int64_t in_ms(std::chrono::steady_clock::duration duration) {
+  return std::chrono::duration_cast<milliseconds>(duration).count();
+}
+
+double seconds_since(std::int64_t source_ts_us) {
+  if (source_ts_us == 0) return 0;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto now_us = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+  return static_cast<double>(now_us - source_ts_us) / 1e6;
+}
+
+std::optional<NextOffset> end_of(const kafka::Consumer* consumer, const TopicPartition& tp) {
+  return consumer == nullptr ? std::nullopt : consumer->known_end(tp);
+}
+
+}  // namespace
+
+std::string_view name(Lane::State state) {
+  switch (state) {
+    case Lane::State::reading:
+      return "reading";
+    case Lane::State::waiting:
+      return "waiting";
+    case Lane::State::paused:
+      return "paused";
+    case Lane::State::stopped:
+      return "stopped";
+  }
+  return "";
+}
+
+void Report::applied(std::size_t lane, const Batch& batch, Writers::Clock::duration took) {
+  counters_.records += batch.records;
+  counters_.changes += batch.changes.size();
+  ++counters_.batches;
+  applied_.resize(std::max(applied_.size(), lane + 1));
+  applied_[lane].changes += batch.changes.size();
+  for (const auto& slice : batch.slices) {
+    spdlog::debug("batch applied pipeline={} rows={} took_ms={} next={}@{}", pipeline_,
+                  batch.changes.size(), in_ms(took), to_string(slice.partition), slice.next.value);
+    if (slice.source_ts_us == 0) continue;
+    newest_ts_us_ = applied_[lane].newest_ts_us = slice.source_ts_us;
+  }
+}
+
+void Report::stopped(std::string_view topic, std::string_view cause) const {
+  spdlog::error("table stopped, the others go on pipeline={} topic={} cause: {}", pipeline_, topic,
+                cause);
+}
+
+void Report::waits(std::size_t lane) {
+  ++counters_.retries;
+  const auto& trouble = lanes_[lane].trouble();
+  if (!trouble || trouble->failures != 1) return;  // the reminder tells how it goes on
+  spdlog::warn("table waits, the others go on pipeline={} topic={} cause: {}", pipeline_,
+               lanes_[lane].topic(), trouble->cause);
+}
+
+void Report::goes_on(std::size_t lane, const Lane::Trouble& after, Time now) const {
+  spdlog::info("table goes on pipeline={} topic={} after_ms={} tries={}", pipeline_,
+               lanes_[lane].topic(), in_ms(now - after.since), after.failures + 1);
+}
+
+Report::Time Report::next_tick() const noexcept {
+  return std::min(told_at_ + progress_interval, reminded_at_ + reminder_interval);
+}
+
+void Report::tick(const kafka::Consumer* consumer, Time now) {
+  if (now - told_at_ >= progress_interval) tell_progress(consumer, now);
+  if (now - reminded_at_ >= reminder_interval) {
+    reminded_at_ = now;
+    remind(now);
+  }
+}
+
+void Report::remind(Time now) const {
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const Lane& lane = lanes_[i];
+    if (lane.state() == Lane::State::stopped) {
+      spdlog::error("table is still stopped pipeline={} topic={} cause: {}", pipeline_,
+                    lane.topic(), lane.trouble()->cause);
+    } else if (lane.trouble() && now - lane.trouble()->since >= long_wait) {
+      spdlog::warn("table still waits pipeline={} topic={} for_s={} tries={} cause: {}", pipeline_,
+                   lane.topic(), in_ms(now - lane.trouble()->since) / 1000,
+                   lane.trouble()->failures, lane.trouble()->cause);
+    } else if (lane.in_flight() && now - *lane.in_flight_since() >= long_wait) {
+      spdlog::warn("transaction still runs pipeline={} topic={} for_s={}", pipeline_, lane.topic(),
+                   in_ms(now - *lane.in_flight_since()) / 1000);
+    }
+  }
+}
+
+void Report::tell_progress(const kafka::Consumer* consumer, Time now) {
+  const double took = std::max(0.001, seconds_of(now - told_at_));
+  told_at_ = now;
+  for (auto& lane : applied_) {
+    lane.per_s = static_cast<double>(lane.changes - lane.before) / took;
+    lane.before = lane.changes;
+  }
+  changes_per_s_ = static_cast<double>(counters_.changes - told_.changes) / took;
+  if (counters_.records == told_.records) return;
+  std::uint64_t skipped = 0;
+  for (const auto& [rule, count] : counters_.skipped) skipped += count;
+  const auto behind = lag(consumer);
+  spdlog::info(
+      "progress pipeline={} changes={} rate={:.0f}/s batches={} lag_messages={} lag_s={:.1f} "
+      "skipped={} already_read={} retries={}",
+      pipeline_, counters_.changes, changes_per_s_, counters_.batches, behind,
+      behind == 0 ? 0.0 : seconds_since(newest_ts_us_), skipped, counters_.already_read,
+      counters_.retries);
+  told_ = counters_;
+}
+
+std::int64_t Report::lag(const kafka::Consumer* consumer) const {
+  std::int64_t lag = 0;
+  for (const auto& [tp, entry] : ledger_.entries()) lag += lag_of(entry, end_of(consumer, tp));
+  return lag;
+}
+
+PipelineStatus Report::status(const kafka::Consumer* consumer, const Writers& writers,
+                              std::size_t assigned, Time now) const {
+  PipelineStatus status;
+  status.name = pipeline_;
+  status.assigned = assigned;
+  status.kafka_reachable = consumer != nullptr && consumer->reachable();
+  status.target_outage = writers.outage();
+  status.writers = writers.seats().size();
+  status.busy_writers =
+      static_cast<std::size_t>(std::count_if(writers.seats().begin(), writers.seats().end(),
+                                             [](const Writers::Seat& seat) { return seat.busy; }));
+  status.buffered_bytes = lanes_.bytes();
+  status.changes_per_s = changes_per_s_;
+  status.counters = counters_;
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const Lane& lane = lanes_[i];
+    LaneStatus& of = status.lanes.emplace_back();
+    of.topic = lane.topic();
+    of.state = lane.state();
+    if (const auto& trouble = lane.trouble()) {
+      of.cause = trouble->cause;
+      of.trouble_s = seconds_of(now - trouble->since);
+      of.failures = trouble->failures;
+    }
+    of.bytes = lane.bytes();
+    of.batches = lane.queued();
+    if (lane.in_flight()) of.in_flight_s = seconds_of(now - *lane.in_flight_since());
+    if (i >= applied_.size()) continue;
+    of.changes = applied_[i].changes;
+    of.changes_per_s = applied_[i].per_s;
+    if (applied_[i].newest_ts_us != 0) of.newest_ts_us = applied_[i].newest_ts_us;
+  }
+  for (const auto& [tp, entry] : ledger_.entries()) {
+    const auto end = end_of(consumer, tp);
+    status.lanes[entry.lane].partitions.push_back(
+        {tp.partition, entry.read, entry.applied, end, lag_of(entry, end)});
+    status.lag += lag_of(entry, end);
+  }
+  status.lag_s = status.lag == 0 ? 0 : seconds_since(newest_ts_us_);
+  return status;
+}
+
+}  // namespace lockstep::pipeline

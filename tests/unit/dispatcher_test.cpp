@@ -1,0 +1,250 @@
+// What a sink's answer, or an operator's command, does to a table: on real writers with sinks that
+// do what the test says, without a broker.
+#include "dispatcher.hpp"
+
+#include <mutex>
+
+#include "catch.hpp"
+#include "eventually.hpp"
+#include "wakeup.hpp"
+
+using namespace lockstep;
+using namespace lockstep::pipeline;
+using lockstep::test::eventually;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Clock = std::chrono::steady_clock;
+using Kind = SinkError::Kind;
+using State = Lane::State;
+using Verb = Command::Verb;
+
+namespace {
+
+/// What the sinks have done, and what they are to answer next.
+struct Target {
+  std::mutex mutex;
+  std::function<std::optional<SinkError>(const Batch&)> refuse;
+  std::vector<std::string> applied;  ///< topic@next, in order
+  int position_reads = 0;
+};
+
+struct TargetSink : Sink {
+  explicit TargetSink(Target& of) : target{of} {}
+  Result<Positions, SinkError> positions(const std::vector<TopicPartition>&) override {
+    const std::scoped_lock lock{target.mutex};
+    ++target.position_reads;
+    return Positions{};
+  }
+  Result<Done, SinkError> apply(const Batch& batch) override {
+    const std::scoped_lock lock{target.mutex};
+    if (target.refuse) {
+      if (auto error = target.refuse(batch)) return *error;
+    }
+    for (const auto& slice : batch.slices) {
+      target.applied.push_back(slice.partition.topic + "@" + std::to_string(slice.next.value));
+    }
+    return done;
+  }
+  Target& target;
+};
+
+std::vector<std::unique_ptr<Sink>> sinks(Target& target, int count) {
+  std::vector<std::unique_ptr<Sink>> sinks;
+  for (int i = 0; i < count; ++i) sinks.push_back(std::make_unique<TargetSink>(target));
+  return sinks;
+}
+
+struct Fixture {
+  Fixture() {
+    for (const auto* topic : {"a", "b"})
+      ledger.begin({topic, 0}, lanes.index_of(topic), std::nullopt);
+    assignment.assigned({{"a", 0}, {"b", 0}}, Clock::now());
+  }
+
+  void read(const std::string& topic, std::int64_t offset) {
+    auto& entry = *ledger.find(topic, 0);
+    const auto lane = lanes.change(entry.lane);
+    REQUIRE(lane->takes_records());
+    Batch& batch = lane->filling(Clock::now());
+    Slice& slice = batch.slice_of(topic, 0, entry.read);
+    slice.next = NextOffset{offset + 1};
+    entry.read = slice.next;
+    batch.changes.push_back({});
+    ++batch.records;
+    lane->filled();
+  }
+  /// One round of the pipeline's loop.
+  void turn() {
+    dispatcher.take_answers(Clock::now());
+    dispatcher.hand_over(Clock::now(), [](const TopicPartition&) { return std::nullopt; });
+  }
+  void turn_until(const std::string& what, const std::function<bool()>& condition) {
+    eventually(seconds{20}, what, [&] {
+      turn();
+      return condition();
+    });
+  }
+  std::vector<std::string> applied() {
+    const std::scoped_lock lock{target.mutex};
+    return target.applied;
+  }
+  void refuse(const std::string& topic, const SinkError& error) {
+    const std::scoped_lock lock{target.mutex};
+    target.refuse = [topic, error](const Batch& batch) -> std::optional<SinkError> {
+      if (batch.slices.front().partition.topic != topic) return std::nullopt;
+      return error;
+    };
+  }
+  void mend() {
+    const std::scoped_lock lock{target.mutex};
+    target.refuse = nullptr;
+  }
+  const Lane& lane(const std::string& topic) { return lanes[*lanes.find(topic)]; }
+  Result<Done, std::string> tell(Verb verb, const std::string& topic) {
+    return dispatcher.obey({verb, topic}, Clock::now());
+  }
+
+  Target target;
+  Wakeup wakeup;
+  Lanes lanes{{.max_events = 2, .max_bytes = 1024 * 1024, .max_wait = milliseconds{0}}};
+  Ledger ledger;
+  Report report{"p", lanes, ledger, Clock::now()};
+  Writers writers{"p", sinks(target, 2), [this] { wakeup.notify(); }};
+  Assignment assignment{"p", lanes, ledger, writers};
+  Dispatcher dispatcher{"p", lanes, ledger, writers, assignment, report};
+};
+
+using Applied = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("dispatcher: what is applied may be committed") {
+  Fixture f;
+  for (int i = 0; i < 5; ++i) f.read("a", i);
+  f.turn_until("all is applied", [&] { return f.applied().size() == 3; });
+  CHECK(f.applied() == Applied{"a@2", "a@4", "a@5"});
+  f.turn_until("the answers are taken", [&] { return f.writers.idle(); });
+  CHECK(f.ledger.take_committable() == Positions{{{"a", 0}, {5}}});
+  CHECK(f.lanes.bytes() == 0);
+}
+
+TEST_CASE("dispatcher: a busy table waits, the other goes on, and it goes on itself in order") {
+  Fixture f;
+  f.refuse("a", {.kind = Kind::busy, .message = "locked"});
+  for (int i = 0; i < 3; ++i) f.read("a", i);
+  f.turn_until("it waits", [&] { return f.lane("a").state() == State::waiting; });
+  CHECK(f.lane("a").trouble()->cause == "locked");
+  f.read("b", 0);
+  f.turn_until("the other goes on", [&] { return f.applied() == Applied{"b@1"}; });
+  f.turn_until("it is tried again", [&] { return f.lane("a").trouble()->failures >= 2; });
+  f.mend();
+  f.turn_until("it goes on",
+               [&] { return f.lane("a").state() == State::reading && f.lane("a").empty(); });
+  CHECK(f.applied() == Applied{"b@1", "a@2", "a@3"});
+}
+
+TEST_CASE("dispatcher: a refused batch stops its table before it, with the record or the range") {
+  Fixture f;
+  const bool known = GENERATE(true, false);
+  SinkError error{.kind = Kind::refused, .message = "no such thing"};
+  if (known) error.culprit = {{"a", 0}, {1}};
+  f.refuse("a", error);
+  for (int i = 0; i < 3; ++i) f.read("a", i);
+  f.turn_until("it stops", [&] { return f.lane("a").state() == State::stopped; });
+  CHECK(f.lane("a").trouble()->cause ==
+        (known ? "a[0]@1: no such thing" : "a[0]@begin..1: no such thing"));
+  CHECK(f.lane("a").bytes() == 0);
+  CHECK_FALSE(f.ledger.find("a", 0)->reading);
+  CHECK(f.ledger.take_committable().empty());
+  f.read("b", 0);
+  f.turn_until("the other goes on", [&] { return f.applied() == Applied{"b@1"}; });
+}
+
+TEST_CASE("dispatcher: a connection's failure costs the table nothing") {
+  Fixture f;
+  f.refuse("a", {.kind = Kind::unavailable, .message = "away"});
+  f.read("a", 0);
+  f.turn_until("both have tried", [&] {
+    return f.writers.seats()[0].failures > 0 && f.writers.seats()[1].failures > 0;
+  });
+  CHECK(f.lane("a").state() == State::reading);
+  f.mend();
+  f.turn_until("it is applied", [&] { return f.applied() == Applied{"a@1"}; });
+}
+
+TEST_CASE("dispatcher: a position moved by another makes its table begin again, not the others") {
+  Fixture f;
+  f.refuse("a", {.kind = Kind::moved, .message = "moved"});
+  f.read("a", 0);
+  const auto generation = f.lane("a").generation();
+  f.turn_until("it begins again", [&] { return f.lane("a").generation() != generation; });
+  CHECK(f.lane("a").state() == State::reading);
+  CHECK_FALSE(f.ledger.find("a", 0)->reading);
+  CHECK(f.ledger.find("b", 0)->reading);
+  CHECK(f.lane("a").empty());
+}
+
+TEST_CASE("dispatcher: an answer that comes after the table has begun again counts for nothing") {
+  Fixture f;
+  f.read("a", 0);
+  f.turn();
+  {
+    const auto lane = f.lanes.change(*f.lanes.find("a"));
+    lane->drop();
+    f.ledger.begin({"a", 0}, *f.lanes.find("a"), std::nullopt);
+  }
+  f.turn_until("the answer is taken", [&] { return !f.lane("a").in_flight(); });
+  CHECK(f.ledger.take_committable().empty());
+  CHECK(f.lanes.bytes() == 0);
+}
+
+TEST_CASE("dispatcher: commands turn a table's state, and say when there is no such topic") {
+  Fixture f;
+  CHECK_FALSE(f.tell(Verb::pause, "nowhere").has_value());
+  CHECK(f.tell(Verb::pause, "a"));
+  CHECK(f.lane("a").state() == State::paused);
+  CHECK_FALSE(f.ledger.find("a", 0)->reading);
+  CHECK(f.tell(Verb::retry, "a"));  // for stopped ones
+  CHECK(f.lane("a").state() == State::paused);
+  CHECK(f.tell(Verb::resume, "a"));
+  CHECK(f.lane("a").state() == State::reading);
+  CHECK_FALSE(f.ledger.find("a", 0)->reading);  // not before the target has told its position
+
+  f.refuse("b", {.kind = Kind::refused, .message = "no such thing"});
+  f.read("b", 0);
+  f.turn_until("it stops", [&] { return f.lane("b").state() == State::stopped; });
+  CHECK(f.tell(Verb::resume, "b"));  // for paused ones
+  CHECK(f.lane("b").state() == State::stopped);
+  CHECK(f.tell(Verb::retry, ""));
+  CHECK(f.lane("b").state() == State::reading);
+}
+
+TEST_CASE("dispatcher: the status tells each table's state, cause and positions") {
+  Fixture f;
+  f.refuse("a", {.kind = Kind::busy, .message = "locked"});
+  f.read("a", 0);
+  f.read("b", 4);
+  f.turn_until("b is applied and a waits", [&] {
+    return f.applied() == Applied{"b@5"} && f.lane("b").empty() &&
+           f.lane("a").state() == State::waiting;
+  });
+  f.report.skipped("heartbeat");
+  const auto status = f.report.status(nullptr, f.writers, f.assignment.size(), Clock::now());
+  CHECK(status.name == "p");
+  CHECK(status.assigned == 2);
+  CHECK(status.writers == 2);
+  CHECK(status.counters.changes == 1);
+  CHECK(status.counters.retries >= 1);
+  CHECK(status.counters.skipped == std::map<std::string, std::uint64_t>{{"heartbeat", 1}});
+  CHECK(status.buffered_bytes == f.lanes.bytes());
+  REQUIRE(status.lanes.size() == 2);
+  CHECK(status.lanes[0].topic == "a");
+  CHECK(status.lanes[0].cause == "locked");
+  CHECK(status.lanes[0].failures >= 1);
+  CHECK(status.lanes[0].bytes > 0);
+  CHECK(status.lanes[1].state == State::reading);
+  CHECK(status.lanes[1].changes == 1);
+  REQUIRE(status.lanes[1].partitions.size() == 1);
+  CHECK(status.lanes[1].partitions[0].applied == NextOffset{5});
+  CHECK(status.lanes[1].partitions[0].read == NextOffset{5});
+}
