@@ -69,6 +69,13 @@ sanitized_unit() {
     ctest --test-dir build/asan -L '^unit$' --output-on-failure
 }
 
+# The parts with threads of their own, and all of a pipeline on a real broker, with the thread sanitizer.
+sanitized_threads() {
+  cmake --preset tsan >/dev/null &&
+    cmake --build build/tsan --target test_unit_pipeline test_integration_pipeline &&
+    ctest --test-dir build/tsan -R '^(unit|integration)[.]pipeline$' --output-on-failure
+}
+
 # --- stack ------------------------------------------------------------------------------------------------------------
 
 stack=
@@ -106,6 +113,7 @@ run_all() {
   stage lint tools/lint.sh || true
   stage 'unit tests with sanitizers' sanitized_unit || true
   stage stack start_stack
+  stage 'threads with the thread sanitizer' sanitized_threads || true
   say "=== tests"
   run_tests unit integration e2e faults browser || failed+=(tests)
 }
