@@ -86,10 +86,12 @@ class Pipeline::Impl : public kafka::ConsumerListener {
       dispatcher_.take_answers(now_);
       dispatcher_.look_after(now_);
       assignment_.follow(*consumer_, now_);
-      dispatcher_.hand_over(now_, [this](const auto& tp) { return consumer_->known_end(tp); });
+      hand_over();
       commit_if_due();
       report_.tick(consumer_.get(), now_);
-      if (!read_some()) wakeup_.wait(next_event() - Clock::now());
+      const bool more = read_some();
+      hand_over();  // what has just come need not wait for the next round
+      if (!more) wakeup_.wait(next_event() - Clock::now());
     }
     spdlog::info("pipeline stopping pipeline={}", config_.name);
     consumer_->close(close_deadline);
@@ -113,6 +115,10 @@ class Pipeline::Impl : public kafka::ConsumerListener {
     forget_assignment();
     consumer_.reset();
     return open();
+  }
+
+  void hand_over() {
+    dispatcher_.hand_over(now_, [this](const auto& tp) { return consumer_->known_end(tp); });
   }
 
   // ---- Kafka to lanes

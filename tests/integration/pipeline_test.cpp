@@ -1,5 +1,6 @@
 #include "lockstep/pipeline/pipeline.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <mutex>
@@ -163,6 +164,26 @@ TEST_CASE(
   CHECK_FALSE(f.applied.torn);
   CHECK(f.applied.largest_batch <= 100);
   CHECK(f.applied.attempts >= 11);
+}
+
+TEST_CASE("pipeline: a change that comes alone is applied at once, not with the next fetch") {
+  Fixture f{"alone"};
+  f.start();
+  f.produce("a", 0, "x");
+  f.broker.flush();
+  f.await_rows(1);
+  std::vector<milliseconds> took;
+  for (int i = 1; i <= 20; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    f.produce("a", i, "x");
+    f.broker.flush();
+    f.await_rows(static_cast<std::size_t>(i) + 1);
+    took.push_back(
+        std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begin));
+  }
+  std::sort(took.begin(), took.end());
+  // An idle fetch is answered after 100 ms (fetch.wait.max.ms).
+  CHECK(took[took.size() / 2] < milliseconds{70});
 }
 
 TEST_CASE("pipeline: a sink that is unavailable is given the same batch until it takes it") {
