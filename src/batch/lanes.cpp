@@ -4,6 +4,15 @@
 
 namespace lockstep {
 
+namespace {
+
+// Full batches that a lane holds ready: more would only cost memory. Between the two Kafka is told
+// to rest, which costs what was fetched and not read yet.
+constexpr std::size_t most_queued = 6;
+constexpr std::size_t enough_queued = 2;
+
+}  // namespace
+
 std::size_t Lanes::index_of(std::string_view topic) {
   if (const auto known = find(topic)) return *known;
   entries_.push_back(std::make_unique<Entry>(Entry{Lane{std::string{topic}, limits_}}));
@@ -67,7 +76,9 @@ void Lanes::settle(std::size_t index) {
   } else {
     rereads_.erase(index);
   }
-  const bool has_room = entry.wanted ? bytes < share() : bytes <= share() / 2;
+  const std::size_t queued = entry.lane.queued();
+  const bool has_room = entry.wanted ? bytes < share() && queued < most_queued
+                                     : bytes <= share() / 2 && queued <= enough_queued;
   const bool wanted = entry.lane.takes_records() && has_room;
   if (wanted == entry.wanted) return;
   entry.wanted = wanted;

@@ -10,7 +10,8 @@ kafka::ConsumerConfig consumer_config(const config::Config& config,
           .group = "lockstep." + pipeline.name,
           .topics = std::move(topics),
           .properties = config.kafka.properties,
-          .queue_bytes = pipeline.batch.max_bytes};
+          // Reading is quicker than what comes after it: a short queue keeps it supplied.
+          .queue_bytes = pipeline.batch.max_bytes / 4};
 }
 
 postgres::SinkConfig sink_config(const config::Pipeline& pipeline) {

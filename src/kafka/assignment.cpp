@@ -42,7 +42,7 @@ void Assignment::stop(const rd_kafka_topic_partition_list_t* nothing) {
   start_again_at_.reset();
   start_again_after_ = first_retry;
   given_up_.clear();
-  resume({paused_.begin(), paused_.end()});
+  static_cast<void>(unpause({paused_.begin(), paused_.end()}));
 }
 
 Result<Positions, KafkaError> Assignment::start(const std::vector<Consumer::Start>& starts,
@@ -115,14 +115,53 @@ void Assignment::pause(const std::vector<TopicPartition>& partitions) {
   }
 }
 
-void Assignment::resume(const std::vector<TopicPartition>& partitions) {
-  const PartitionList list = make_list(partitions.size());
+/// Returns those that were paused.
+PartitionList Assignment::unpause(const std::vector<TopicPartition>& partitions) {
+  PartitionList list = make_list(partitions.size());
   for (const auto& tp : partitions) {
     if (paused_.contains(tp) && !given_up_.contains(tp)) add(list, tp);
   }
-  if (list->cnt == 0) return;
+  if (list->cnt == 0) return list;
   check("resume", first_error(rd_kafka_resume_partitions(handle_, list.get()), list.get()));
   for (const auto& tp : to_vector(*list)) paused_.erase(tp);
+  return list;
+}
+
+void Assignment::resume(const std::vector<TopicPartition>& partitions) {
+  wake(unpause(partitions));
+}
+
+void Assignment::wake_fetching() {
+  const PartitionList behind = make_list(begun_at_.size());
+  for (const auto& [tp, offset] : begun_at_) {
+    if (!paused_.contains(tp)) add(behind, tp);
+  }
+  wake(behind);
+}
+
+/// The thread that fetches sleeps for up to a second when it finds a partition paused, or its queue
+/// full; neither resuming nor polling wakes it (rd_kafka_broker_consumer_serve, 2.0.2). Seeking
+/// does. To where a partition is, it costs no more than what is fetched and not polled yet: call it
+/// when that is nothing.
+void Assignment::wake(const PartitionList& partitions) {
+  if (partitions->cnt == 0) return;
+  check("position", rd_kafka_position(handle_, partitions.get()));
+  const PartitionList behind = make_list(static_cast<std::size_t>(partitions->cnt));
+  for (int i = 0; i < partitions->cnt; ++i) {
+    const auto& partition = partitions->elems[i];
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+    if (partition.offset < 0 ||  // none read: there is nothing to seek to
+        rd_kafka_get_watermark_offsets(handle_, partition.topic, partition.partition, &low,
+                                       &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+        high <= partition.offset) {
+      continue;
+    }
+    add(behind, partition_of(partition), partition.offset);
+  }
+  if (behind->cnt == 0) return;
+  const ErrorHandle failed{rd_kafka_seek_partitions(handle_, behind.get(), /*don't wait*/ 0)};
+  if (failed) spdlog::debug("kafka seek failed: {}", rd_kafka_error_string(failed.get()));
 }
 
 bool Assignment::give_up(const TopicPartition& tp) {

@@ -28,6 +28,9 @@ class Assignment {
   void pause(const std::vector<TopicPartition>& partitions);
   void resume(const std::vector<TopicPartition>& partitions);
 
+  /// Fetching goes on where it rests although the log has more: see wake().
+  void wake_fetching();
+
   /// A partition's beginning could not be looked up, and librdkafka has stopped at that. All is
   /// assigned anew, from where each partition is, in a second; in two if that does not help, and so
   /// on up to 30 s, for as long as the partitions are ours.
@@ -40,6 +43,8 @@ class Assignment {
 
  private:
   void stop(const rd_kafka_topic_partition_list_t* nothing);
+  PartitionList unpause(const std::vector<TopicPartition>& partitions);
+  void wake(const PartitionList& partitions);
 
   rd_kafka_t* const handle_;
   std::map<TopicPartition, std::int64_t> begun_at_;  // librdkafka's logical offsets too

@@ -66,7 +66,7 @@ Properties consumer_defaults(const ConsumerConfig& config) {
   // up to this, compressed, from each broker. librdkafka wants it to be at least message.max.bytes.
   const auto message = config.properties.find("message.max.bytes");
   const auto fetch_bytes = std::max<std::size_t>(
-      std::clamp(config.queue_bytes / 8, MiB, 8 * MiB),
+      std::clamp(config.queue_bytes / 4, MiB, 8 * MiB),
       message == config.properties.end() ? 0 : std::strtoul(message->second.c_str(), nullptr, 10));
   Properties defaults{
       {"group.id", config.group},
@@ -75,6 +75,7 @@ Properties consumer_defaults(const ConsumerConfig& config) {
       {"heartbeat.interval.ms", "2000"},
       {"queued.max.messages.kbytes",
        std::to_string(std::max<std::size_t>(1, config.queue_bytes / 1024))},
+      {"queued.min.messages", "10000000"},  // the bytes decide, not the messages
       {"fetch.max.bytes", std::to_string(fetch_bytes)},
       // Of one partition as much as of all: a backlog goes in fewer and fuller transactions.
       {"fetch.message.max.bytes", std::to_string(8 * MiB)},

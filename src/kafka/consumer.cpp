@@ -56,8 +56,8 @@ std::optional<std::string_view> Message::value() const {
 
 class Consumer::Impl {
  public:
-  Impl(std::string brokers, ConsumerListener& listener)
-      : listener_{listener}, health_{std::move(brokers)} {}
+  Impl(const ConsumerConfig& config, ConsumerListener& listener)
+      : listener_{listener}, queue_bytes_{config.queue_bytes}, health_{config.brokers} {}
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
   ~Impl() {
@@ -111,10 +111,14 @@ class Consumer::Impl {
       if (raw->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         note_partition_error(*raw);
       } else if (!assignment_->is_given_up(*raw)) {
+        polled_bytes_ += raw->len + raw->key_len;
         return message;
       }
       timeout = milliseconds{0};  // "nothing" must mean that nothing is left, see wake_fd
     }
+    // So much at a stretch: the queue was full, or nearly, and perhaps fetching has gone to rest.
+    if (polled_bytes_ >= queue_bytes_ / 4 * 3) assignment_->wake_fetching();
+    polled_bytes_ = 0;
     return std::nullopt;
   }
 
@@ -282,6 +286,8 @@ class Consumer::Impl {
   }
 
   ConsumerListener& listener_;
+  const std::size_t queue_bytes_;
+  std::size_t polled_bytes_ = 0;  ///< since poll() has last returned nothing
   BrokerHealth health_;
   Handle handle_;
   std::optional<Assignment> assignment_;  // from open() on
@@ -295,7 +301,7 @@ Consumer::~Consumer() = default;
 
 Result<std::unique_ptr<Consumer>, KafkaError> Consumer::open(const ConsumerConfig& config,
                                                              ConsumerListener& listener) {
-  auto impl = std::make_unique<Impl>(config.brokers, listener);
+  auto impl = std::make_unique<Impl>(config, listener);
   if (auto opened = impl->open(config); !opened) return opened.error();
   return std::unique_ptr<Consumer>{new Consumer{std::move(impl)}};
 }

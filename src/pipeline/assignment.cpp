@@ -12,9 +12,7 @@ namespace {
 
 constexpr milliseconds retry_delay{1000};
 constexpr milliseconds kafka_deadline{5000};
-// Pausing drops what was fetched, and fetching it again takes a moment: not for less.
-constexpr milliseconds full_before_pause{100};  // a lane; the others wait as long
-constexpr milliseconds over_before_pause{500};  // all
+constexpr milliseconds over_before_pause{500};  // pausing drops what was fetched: not for a moment
 
 }  // namespace
 
@@ -34,7 +32,6 @@ void Assignment::revoked() {
   asked_ = false;
   ++question_;
   assign_at_.reset();
-  resting_.clear();
   over_since_.reset();
   all_paused_ = false;
 }
@@ -60,7 +57,6 @@ std::optional<Assignment::Time> Assignment::next_at(Time now) const {
   const auto at = [&](Time time) { next = next ? std::min(*next, time) : time; };
   if (!awaiting_.empty() && !asked_ && ask_at_ > now) at(ask_at_);
   if (over_since_ && !all_paused_) at(*over_since_ + over_before_pause);
-  for (const auto& [lane, pause_at] : resting_) at(pause_at);
   return next;
 }
 
@@ -111,7 +107,6 @@ void Assignment::assign(kafka::Consumer& consumer, Time now) {
   assign_at_.reset();
   all_paused_ = false;
   over_since_.reset();
-  resting_.clear();
   if (!full.empty()) consumer.pause(full);
   for (const auto& [tp, at] : starts) {
     if (!begun_.contains(tp)) continue;
@@ -132,30 +127,15 @@ void Assignment::assign(kafka::Consumer& consumer, Time now) {
 void Assignment::pause_and_resume(kafka::Consumer& consumer, Time now) {
   std::vector<TopicPartition> to_pause;
   std::vector<TopicPartition> to_resume;
-  const auto pause = [&](std::size_t lane) {
-    ledger_.for_each_of(lanes_[lane].topic(),
-                        [&](const TopicPartition& tp, const auto&) { to_pause.push_back(tp); });
-  };
   for (const auto lane : lanes_.take_turned()) {
-    if (!lanes_.wants_reading(lane)) {
-      if (lanes_[lane].takes_records()) {
-        resting_.try_emplace(lane, now + full_before_pause);
-      } else {
-        pause(lane);
+    const bool wanted = lanes_.wants_reading(lane);
+    ledger_.for_each_of(lanes_[lane].topic(), [&](const TopicPartition& tp, const auto& entry) {
+      if (!wanted) {
+        to_pause.push_back(tp);
+      } else if (entry.reading) {  // else it begins again, by assign()
+        to_resume.push_back(tp);
       }
-    } else if (resting_.erase(lane) == 0) {
-      ledger_.for_each_of(lanes_[lane].topic(), [&](const TopicPartition& tp, const auto& entry) {
-        if (entry.reading) to_resume.push_back(tp);  // else it begins again, by assign()
-      });
-    }
-  }
-  for (auto lane = resting_.begin(); lane != resting_.end();) {
-    if (now < lane->second && lanes_[lane->first].takes_records()) {
-      ++lane;
-      continue;
-    }
-    pause(lane->first);
-    lane = resting_.erase(lane);
+    });
   }
   if (!to_pause.empty()) {
     consumer.pause(to_pause);

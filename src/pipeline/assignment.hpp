@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -47,11 +46,9 @@ class Assignment {
   void positions_read(const Writers::Answer& answer, Time now);
 
   std::size_t size() const noexcept { return assigned_.size(); }
-  /// Nothing should be polled for the moment: lanes hold enough, and perhaps will soon have room
-  /// again. What is paused comes no more, so after a while polling goes on without it.
-  bool reading_rests() const noexcept {
-    return !resting_.empty() || (lanes_.over_budget() && !all_paused_);
-  }
+  /// Nothing should be polled for the moment: memory is short, perhaps not for long. After a while
+  /// all is paused, and polling goes on for the group's events.
+  bool reading_rests() const noexcept { return lanes_.over_budget() && !all_paused_; }
 
  private:
   void ask(Time now);
@@ -69,11 +66,10 @@ class Assignment {
   bool asked_ = false;
   std::uint64_t question_ = 0;  ///< raised when an answer on its way is of no use any more
 
-  std::optional<Time> assign_at_;        ///< the consumer has to be assigned what the ledger reads
-  std::set<TopicPartition> begun_;       ///< since the last time: for the log
-  std::map<std::size_t, Time> resting_;  ///< lanes that hold enough: when to pause them
-  std::optional<Time> over_since_;       ///< the budget
-  bool all_paused_ = false;              ///< for the budget's sake
+  std::optional<Time> assign_at_;   ///< the consumer has to be assigned what the ledger reads
+  std::set<TopicPartition> begun_;  ///< since the last time: for the log
+  std::optional<Time> over_since_;  ///< the budget
+  bool all_paused_ = false;         ///< for the budget's sake
 };
 
 }  // namespace lockstep::pipeline

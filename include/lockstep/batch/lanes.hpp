@@ -20,8 +20,8 @@ namespace lockstep {
 /// first. One that was empty begins level with the least served of the others, so that a table
 /// that has just changed waits for one running batch at most, however long another's backlog is.
 /// Bounds: all lanes together hold at most `budget` bytes (one record may go beyond). Those that
-/// hold something share three quarters of it; a lane with more than its share is not read until it
-/// is down to half, the others are.
+/// hold something share three quarters of it; a lane with more than its share, or with enough full
+/// batches for the writers not to wait for it, is not read until much of that is applied.
 /// Pure: no I/O; the time is handed in. Threads: one.
 class Lanes {
  public:
