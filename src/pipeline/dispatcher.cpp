@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "lockstep/batch/cut.hpp"
+
 namespace lockstep::pipeline {
 
 namespace {
@@ -87,7 +89,7 @@ void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
       report_.waits(index);
       return;
     case SinkError::Kind::refused:
-      refuse(index, error, *batch, now);
+      refuse(index, error, std::move(batch), now);
       return;
     case SinkError::Kind::moved:
       spdlog::warn("position moved by another, starting from it again pipeline={} topic={}",
@@ -99,12 +101,16 @@ void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
   }
 }
 
-void Dispatcher::refuse(std::size_t index, const SinkError& error, const Batch& batch, Time now) {
+/// What came before the record is still applied, so that the position stands in front of it: who
+/// then moves it past the record by hand loses nothing else.
+void Dispatcher::refuse(std::size_t index, const SinkError& error, std::unique_ptr<Batch> batch,
+                        Time now) {
   const auto lane = lanes_.change(index);
+  const std::string cause = where(error, *batch) + ": " + error.message;
   lane->forget_in_flight();
   lane->drop();
   ledger_.suspend(lane->topic());
-  const std::string cause = where(error, batch) + ": " + error.message;
+  if (error.culprit && cut_before(*batch, *error.culprit)) lane->returned(std::move(batch));
   lane->stop(cause, now);
   report_.stopped(lane->topic(), cause);
 }

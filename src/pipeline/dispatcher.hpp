@@ -42,7 +42,7 @@ class Dispatcher {
 
  private:
   void take_answer(Writers::Answer& answer, Time now);
-  void refuse(std::size_t index, const SinkError& error, const Batch& batch, Time now);
+  void refuse(std::size_t index, const SinkError& error, std::unique_ptr<Batch> batch, Time now);
   void obey(Command::Verb verb, std::size_t index, Time now);
 
   const std::string pipeline_;

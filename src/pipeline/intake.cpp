@@ -4,6 +4,8 @@
 
 #include <chrono>
 
+#include "lockstep/model/advice.hpp"
+
 namespace lockstep::pipeline {
 
 namespace {
@@ -15,10 +17,10 @@ std::string place_of(const kafka::Message& message) {
          std::to_string(message.offset().value);
 }
 
-constexpr auto without_order =
+const std::string without_order =
     ": TRUNCATE in a topic of several partitions: its order among the rows of the others is not "
-    "known. Truncate the target by hand, then move the position past this record "
-    "(docs/operation.md)";
+    "known. Truncate the target by hand, move the position past this record (docs/operation.md), " +
+    then_reload;
 
 }  // namespace
 
@@ -54,6 +56,7 @@ void Intake::accept(const kafka::Message& message, kafka::Consumer& consumer, Ti
                            ": TRUNCATE, and the brokers don't say how many "
                            "partitions the topic has",
                        now);
+      report_.waits(entry->lane);
       return;
     }
   }

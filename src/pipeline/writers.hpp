@@ -71,7 +71,7 @@ class Writers {
   /// Waits until nothing runs; false after `timeout`.
   bool wait_idle(std::chrono::milliseconds timeout);
   const std::vector<Seat>& seats() const noexcept { return seats_; }
-  /// Why no connection works; empty: at least one does.
+  /// Why a connection has failed last; empty: one has answered since.
   const std::string& outage() const noexcept { return outage_cause_; }
 
  private:

@@ -70,6 +70,7 @@ struct Fixture {
     slice.next = NextOffset{offset + 1};
     entry.read = slice.next;
     batch.changes.push_back({});
+    batch.changes.back().offset = {offset};
     ++batch.records;
     lane->filled();
   }
@@ -147,17 +148,38 @@ TEST_CASE("dispatcher: a refused batch stops its table before it, with the recor
   Fixture f;
   const bool known = GENERATE(true, false);
   SinkError error{.kind = Kind::refused, .message = "no such thing"};
-  if (known) error.culprit = {{"a", 0}, {1}};
+  if (known) error.culprit = {{"a", 0}, {0}};
   f.refuse("a", error);
   for (int i = 0; i < 3; ++i) f.read("a", i);
   f.turn_until("it stops", [&] { return f.lane("a").state() == State::stopped; });
   CHECK(f.lane("a").trouble()->cause ==
-        (known ? "a[0]@1: no such thing" : "a[0]@begin..1: no such thing"));
+        (known ? "a[0]@0: no such thing" : "a[0]@begin..1: no such thing"));
   CHECK(f.lane("a").bytes() == 0);
   CHECK_FALSE(f.ledger.find("a", 0)->reading);
   CHECK(f.ledger.take_committable().empty());
   f.read("b", 0);
   f.turn_until("the other goes on", [&] { return f.applied() == Applied{"b@1"}; });
+}
+
+TEST_CASE("dispatcher: what came before the refused record is applied, and nothing after it") {
+  Fixture f;
+  {
+    const std::scoped_lock lock{f.target.mutex};
+    f.target.refuse = [](const Batch& batch) -> std::optional<SinkError> {
+      for (const auto& change : batch.changes) {
+        if (change.offset == RecordOffset{1}) {
+          return SinkError{.kind = Kind::refused, .message = "bad", .culprit = {{{"a", 0}, {1}}}};
+        }
+      }
+      return std::nullopt;
+    };
+  }
+  for (int i = 0; i < 5; ++i) f.read("a", i);
+  f.turn_until("it stops", [&] { return f.lane("a").state() == State::stopped; });
+  f.turn_until("the record before it is applied", [&] { return f.lane("a").empty(); });
+  CHECK(f.applied() == Applied{"a@1"});
+  CHECK(f.ledger.take_committable() == Positions{{{"a", 0}, {1}}});
+  CHECK(f.lane("a").trouble()->cause == "a[0]@1: bad");
 }
 
 TEST_CASE("dispatcher: a connection's failure costs the table nothing") {

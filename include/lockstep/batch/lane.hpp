@@ -20,9 +20,9 @@ namespace lockstep {
 /// Records are added to its filling batch; full batches queue behind each other; one batch at a
 /// time is in flight. A batch that could not be applied goes back to the head of the queue and is
 /// held there with the lane's own backoff, while other lanes go on.
-/// Generation: raised by drop(); the answer to a batch of an older generation no longer counts.
-/// Pure: no I/O; the time is handed in. Threads: one. Errors: none; misuse (taking what is not
-/// ready, answering what is not in flight) is a bug of the caller.
+/// Generation: raised whenever what is held is forgotten; the answer to a batch of an older
+/// generation no longer counts. Pure: no I/O; the time is handed in. Threads: one. Errors: none;
+/// misuse (taking what is not ready, answering what is not in flight) is a bug of the caller.
 class Lane {
  public:
   using Time = std::chrono::steady_clock::time_point;

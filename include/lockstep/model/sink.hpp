@@ -14,8 +14,8 @@ namespace lockstep {
 /// for an answer that was lost: the next try with the same batch finds out.
 struct SinkError {
   enum class Kind {
-    unavailable,  ///< the connection or the server: whoever uses this connection waits, then calls
-                  ///< again with the same batch, as often as it takes
+    unavailable,  ///< the connection or the server: this sink rests for a while; the same batch is
+                  ///< tried again, by it or by another, as often as it takes
     busy,         ///< the batch's own table: a lock, a deadlock, a statement that ran out of time:
                   ///< the same batch later; other tables need not wait
     refused,      ///< the target won't have this batch (constraint, missing table, unknown type):

@@ -14,7 +14,7 @@
 
 namespace lockstep::pipeline {
 
-/// What a pipeline is made of; asked anew whenever it is started.
+/// What a pipeline is made of. Its sinks are made anew whenever it is started.
 struct Recipe {
   PipelineConfig config;
   std::function<std::vector<std::unique_ptr<Sink>>()> make_sinks;

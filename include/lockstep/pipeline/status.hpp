@@ -18,7 +18,7 @@ struct Counters {
   std::uint64_t records = 0;  ///< applied or skipped
   std::uint64_t changes = 0;  ///< applied
   std::uint64_t batches = 0;
-  std::uint64_t retries = 0;       ///< batches that came back to be tried again
+  std::uint64_t retries = 0;       ///< batches that came back because their table was busy
   std::uint64_t already_read = 0;  ///< records with a lower offset than wanted: dropped
   std::map<std::string, std::uint64_t> skipped;  ///< by rule: debezium::name(SkipRule)
 };
@@ -51,7 +51,8 @@ struct PipelineStatus {
   std::string name;
   std::size_t assigned = 0;  ///< partitions
   bool kafka_reachable = false;
-  std::string target_outage;  ///< why no connection to the target works; empty: one does
+  /// Why a connection to the target has failed last; empty: one has answered since.
+  std::string target_outage;
   std::size_t writers = 0;
   std::size_t busy_writers = 0;
   std::size_t buffered_bytes = 0;
