@@ -38,6 +38,7 @@ void Lane::filled() {
   if (filling_->records == 0) {
     filling_.reset();
   } else if (is_full(*filling_, limits_)) {
+    filling_->changes.shrink_to_fit();
     queued_bytes_ += filling_->bytes();
     queue_.push_back(std::move(filling_));
   }

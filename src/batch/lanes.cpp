@@ -8,8 +8,8 @@ namespace {
 
 // Full batches that a lane holds ready: more would only cost memory. Between the two Kafka is told
 // to rest, which costs what was fetched and not read yet.
-constexpr std::size_t most_queued = 6;
-constexpr std::size_t enough_queued = 2;
+constexpr std::size_t most_queued = 2;
+constexpr std::size_t enough_queued = 1;
 
 }  // namespace
 

@@ -1,3 +1,5 @@
+#include <malloc.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
@@ -116,7 +118,17 @@ void stop(pipeline::Registry& pipelines, int exit_code) {
   stopped = true;
 }
 
+/// A drain takes and gives back hundreds of megabytes in pieces of kilobytes. glibc returns each
+/// free end of a heap to the system at once, and the kernel clears the pages when they come again:
+/// that took more time than decoding (2.6 s of 5.7 s CPU for 700,000 messages; 0.3 s of 3.3 s so).
+/// Pipelines give memory back when they come to rest.
+void keep_freed_memory() {
+  mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
+  mallopt(M_TOP_PAD, 4 * 1024 * 1024);
+}
+
 int run(const config::Config& config) {
+  keep_freed_memory();
   const sigset_t signals = block_signals();
   observe::start_logging(config.log.level, config.log.json);
   spdlog::info("lockstepd started version={} pipelines={}", LOCKSTEP_VERSION,

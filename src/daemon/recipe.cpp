@@ -11,7 +11,7 @@ kafka::ConsumerConfig consumer_config(const config::Config& config,
           .topics = std::move(topics),
           .properties = config.kafka.properties,
           // Reading is quicker than what comes after it: a short queue keeps it supplied.
-          .queue_bytes = pipeline.batch.max_bytes / 4};
+          .queue_bytes = pipeline.batch.max_bytes / 8};
 }
 
 postgres::SinkConfig sink_config(const config::Pipeline& pipeline) {

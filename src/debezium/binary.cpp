@@ -73,7 +73,7 @@ std::optional<std::string_view> bytes_of_base64(std::string_view base64, Arena& 
   const std::size_t size = base64.size() / 4 * 3 - padding;
   const std::size_t digits = base64.size() - padding;
 
-  char* const bytes = arena.allocate(size);
+  char* const bytes = arena.allocate_bytes(size);
   char* next = bytes;
   std::uint32_t bits = 0;
   std::uint8_t invalid = 0;
@@ -153,7 +153,7 @@ std::optional<std::string_view> bits_of(std::string_view little_endian, std::siz
   for (std::size_t bit = length; bit < little_endian.size() * 8; ++bit) {
     if (is_set(bit)) return std::nullopt;
   }
-  char* const text = arena.allocate(length);
+  char* const text = arena.allocate_bytes(length);
   for (std::size_t i = 0; i < length; ++i) text[i] = is_set(length - 1 - i) ? '1' : '0';
   return std::string_view{text, length};
 }

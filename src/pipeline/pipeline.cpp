@@ -1,5 +1,6 @@
 #include "lockstep/pipeline/pipeline.hpp"
 
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -91,7 +92,10 @@ class Pipeline::Impl : public kafka::ConsumerListener {
       report_.tick(consumer_.get(), now_);
       const bool more = read_some();
       hand_over();  // what has just come need not wait for the next round
-      if (!more) wakeup_.wait(next_event() - Clock::now());
+      if (!more) {
+        give_memory_back();
+        wakeup_.wait(next_event() - Clock::now());
+      }
     }
     spdlog::info("pipeline stopping pipeline={}", config_.name);
     consumer_->close(close_deadline);
@@ -115,6 +119,17 @@ class Pipeline::Impl : public kafka::ConsumerListener {
     forget_assignment();
     consumer_.reset();
     return open();
+  }
+
+  /// What a backlog has taken is not needed once all is quiet again.
+  void give_memory_back() {
+    constexpr seconds rest{5};
+    if (!lanes_.idle()) {
+      busy_at_ = now_;
+    } else if (busy_at_ && now_ - *busy_at_ >= rest) {
+      malloc_trim(0);
+      busy_at_.reset();
+    }
   }
 
   void hand_over() {
@@ -181,7 +196,12 @@ class Pipeline::Impl : public kafka::ConsumerListener {
 
   /// Back to holding nothing: buffers dropped, answers under way ignored.
   void forget_assignment() {
-    for (std::size_t i = 0; i < lanes_.size(); ++i) lanes_.change(i)->drop();
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+      const auto lane = lanes_.change(i);
+      lane->drop();
+      // Its next owner finds out by itself whether it still can't go on; that may be us.
+      if (lane->state() == Lane::State::stopped) lane->reopen();
+    }
     ledger_.clear();
     assignment_.revoked();
   }
@@ -231,6 +251,7 @@ class Pipeline::Impl : public kafka::ConsumerListener {
   std::unique_ptr<kafka::Consumer> consumer_;
   std::optional<Clock::time_point> joined_again_at_;
   Clock::time_point next_commit_{};
+  std::optional<Clock::time_point> busy_at_;
 };
 
 Pipeline::Pipeline(PipelineConfig config, std::vector<std::unique_ptr<Sink>> sinks)

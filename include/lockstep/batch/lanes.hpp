@@ -20,9 +20,9 @@ namespace lockstep {
 /// first. One that was empty begins level with the least served of the others, so that a table
 /// that has just changed waits for one running batch at most, however long another's backlog is.
 /// Bounds: all lanes together hold at most `budget` bytes (one record may go beyond). Those that
-/// hold something share three quarters of it; a lane with more than its share, or with enough full
-/// batches for the writers not to wait for it, is not read until much of that is applied.
-/// Pure: no I/O; the time is handed in. Threads: one.
+/// hold something share three quarters of it, max_bytes each at most; a lane with more than its
+/// share, or with enough full batches for the writers not to wait for it, is not read until much of
+/// that is applied. Pure: no I/O; the time is handed in. Threads: one.
 class Lanes {
  public:
   using Time = Lane::Time;
@@ -62,6 +62,8 @@ class Lanes {
   // ---- What is read
 
   std::size_t bytes() const noexcept { return bytes_; }
+  /// No lane holds anything or has anything in flight.
+  bool idle() const noexcept { return active_.empty(); }
   /// Nothing more may be read, of whatever lane.
   bool over_budget() const noexcept { return bytes_ >= budget_; }
   /// Enough was given back that reading may go on after it was over the budget.

@@ -21,10 +21,17 @@ class Arena {
   Arena(Arena&&) noexcept = default;
   Arena& operator=(Arena&&) noexcept = default;
 
-  /// Room for `size` bytes, aligned for any scalar.
+  /// Room for `size` bytes, aligned for pointers and 64-bit numbers.
   char* allocate(std::size_t size) {
-    constexpr std::size_t align = alignof(std::max_align_t);
-    size = (size + align - 1) / align * align;
+    constexpr std::size_t align = 8;
+    const std::size_t padding = left_ % align;  // every block is a multiple of it
+    left_ -= padding;
+    next_ += padding;
+    return allocate_bytes((size + align - 1) / align * align);
+  }
+
+  /// Room for `size` bytes, aligned for nothing: texts are most of what a batch holds.
+  char* allocate_bytes(std::size_t size) {
     if (size > left_) grow(size);
     char* const at = next_;
     next_ += size;
@@ -34,7 +41,7 @@ class Arena {
 
   std::string_view copy(std::string_view text) {
     if (text.empty()) return {};
-    char* const at = allocate(text.size());
+    char* const at = allocate_bytes(text.size());
     std::memcpy(at, text.data(), text.size());
     return {at, text.size()};
   }
@@ -42,6 +49,7 @@ class Arena {
   template <class T>
   std::span<T> copy(std::span<const T> items) {
     static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
+    static_assert(alignof(T) <= 8);
     if (items.empty()) return {};
     auto* const at = reinterpret_cast<T*>(allocate(items.size_bytes()));
     std::memcpy(at, items.data(), items.size_bytes());
@@ -56,7 +64,8 @@ class Arena {
   static constexpr std::size_t largest_block = 64 * 1024;  // unless one allocation is larger
 
   void grow(std::size_t at_least) {
-    const std::size_t size = std::max(at_least, std::clamp(bytes_, smallest_block, largest_block));
+    const std::size_t size =
+        std::max((at_least + 7) / 8 * 8, std::clamp(bytes_, smallest_block, largest_block));
     blocks_.push_back(std::make_unique_for_overwrite<char[]>(size));
     next_ = blocks_.back().get();
     left_ = size;
