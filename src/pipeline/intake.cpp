@@ -54,6 +54,7 @@ void Intake::accept(const kafka::Message& message, kafka::Consumer& consumer, Ti
                            ": TRUNCATE, and the brokers don't say how many "
                            "partitions the topic has",
                        now);
+      report_.waits(entry->lane);
       return;
     }
   }
