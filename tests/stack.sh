@@ -8,7 +8,8 @@ usage: tests/stack.sh up NAME [SERVICE...]   start a stack (services: source tar
                                            and print the path of its env file, which a shell can source
        tests/stack.sh down NAME             stop it and delete its data; its logs stay in build/test-stack/logs/NAME
        tests/stack.sh COMMAND NAME [ARGUMENT...]   any other command of tools/stack/local.sh on it:
-                                           start-service, stop-service, kill-service, connector, status, logs, env
+                                           start-service, stop-service, kill-service, freeze-service, thaw-service,
+                                           connector, status, logs, env
 
 \`down\` may be called at any time, whatever became of \`up\`: call it from a trap.
 END

@@ -86,6 +86,7 @@ void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
       return;
     case SinkError::Kind::busy:
       lane->busy(std::move(batch), error.message, now);
+      report_.retried();
       report_.waits(index);
       return;
     case SinkError::Kind::refused:

@@ -69,8 +69,7 @@ void Report::stopped(std::string_view topic, std::string_view cause) const {
                 cause);
 }
 
-void Report::waits(std::size_t lane) {
-  ++counters_.retries;
+void Report::waits(std::size_t lane) const {
   const auto& trouble = lanes_[lane].trouble();
   if (!trouble || trouble->failures != 1) return;  // the reminder tells how it goes on
   spdlog::warn("table waits, the others go on pipeline={} topic={} cause: {}", pipeline_,

@@ -31,8 +31,10 @@ class Report {
   void skipped(std::string_view rule) { ++counters_.skipped[std::string{rule}]; }
   void applied(std::size_t lane, const Batch& batch, Writers::Clock::duration took);
   void stopped(std::string_view topic, std::string_view cause) const;
-  /// The lane's batch has come back from the target, which was busy.
-  void waits(std::size_t lane);
+  /// A batch has come back from the target, which was busy.
+  void retried() { ++counters_.retries; }
+  /// The lane has begun to wait, or goes on waiting.
+  void waits(std::size_t lane) const;
   /// A batch of a lane that had waited is applied.
   void goes_on(std::size_t lane, const Lane::Trouble& after, Time now) const;
 

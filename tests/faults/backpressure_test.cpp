@@ -66,3 +66,30 @@ TEST_CASE("SIGTERM ends a daemon in time whose transaction waits for a lock") {
   feed.await_equal(target);
   check_only_forward(target, feed.name);
 }
+
+TEST_CASE("partitions that were paused when a second daemon came and went are read on") {
+  Kafka kafka;
+  Database target{Stack::from_environment().target_url};
+  Database other{Stack::from_environment().target_url};
+  Feed feed{kafka, target, "paused", 2};
+  feed.load(12'000, 2000);
+  const auto member = [&](const std::string& name) {
+    DaemonConfig config{feed.name, {feed.topic}};
+    config.max_bytes = "1MiB";
+    config.properties = {{"group.instance.id", feed.name + name}};
+    return config;
+  };
+  other.exec("BEGIN; LOCK TABLE " + feed.name);
+  Daemon first{feed.name + "_first", member("first")};
+  first.await_log("partitions paused", seconds{30});
+  Daemon second{feed.name + "_second", member("second")};
+  second.await_log("partitions paused", seconds{30});
+  first.await_log("partitions paused", seconds{30}, 2);
+  CHECK(second.stop() == 0);
+  first.await_log("partitions assigned", seconds{30}, 3);
+  CHECK(feed.progress(target, feed.name, 0) == 0);
+  other.exec("COMMIT");
+  feed.await_equal(target);
+  check_only_forward(target, feed.name);
+  CHECK(first.stop() == 0);
+}

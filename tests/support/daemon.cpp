@@ -6,9 +6,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <exception>
 #include <fstream>
 #include <iostream>
+#include <set>
 #include <sstream>
 
 #include "catch.hpp"
@@ -58,33 +61,42 @@ std::filesystem::path fresh_folder(const std::string& name) {
   return folder;
 }
 
-std::string to_yaml(const DaemonConfig& config) {
+std::string to_yaml(const std::vector<DaemonConfig>& pipelines) {
   const auto quoted = [](const std::string& text) { return "'" + text + "'"; };
+  const auto& stack = Stack::from_environment();
+  const auto& first = pipelines.front();
   std::ostringstream yaml;
-  yaml << "kafka:\n  brokers: "
-       << (config.brokers.empty() ? Stack::from_environment().brokers : config.brokers) << "\n";
-  if (!config.properties.empty()) yaml << "  properties:\n";
-  for (const auto& [key, value] : config.properties) {
+  yaml << "kafka:\n  brokers: " << (first.brokers.empty() ? stack.brokers : first.brokers) << "\n";
+  if (!first.properties.empty()) yaml << "  properties:\n";
+  for (const auto& [key, value] : first.properties) {
     yaml << "    " << key << ": " << quoted(value) << "\n";
   }
-  yaml << "pipelines:\n  - name: " << config.pipeline << "\n";
-  const bool pattern = config.topics.size() == 1 && config.topics[0].starts_with('^');
-  if (pattern) {
-    yaml << "    topics_pattern: " << quoted(config.topics[0]) << "\n";
-  } else {
-    yaml << "    topics:\n";
-    for (const auto& topic : config.topics) yaml << "      - " << topic << "\n";
+  yaml << "pipelines:\n";
+  for (const auto& config : pipelines) {
+    yaml << "  - name: " << config.pipeline << "\n";
+    const bool pattern = config.topics.size() == 1 && config.topics[0].starts_with('^');
+    if (pattern) {
+      yaml << "    topics_pattern: " << quoted(config.topics[0]) << "\n";
+    } else {
+      yaml << "    topics:\n";
+      for (const auto& topic : config.topics) yaml << "      - " << topic << "\n";
+    }
+    yaml << "    sink:\n      type: postgres\n      url: "
+         << (config.target_url.empty() ? stack.target_url : config.target_url) << "\n";
+    if (config.connections != 0) yaml << "      connections: " << config.connections << "\n";
+    yaml << "    batch: {max_events: " << config.max_events << ", max_bytes: " << config.max_bytes
+         << "}\n";
   }
-  yaml << "    sink:\n      type: postgres\n      url: "
-       << (config.target_url.empty() ? Stack::from_environment().target_url : config.target_url)
-       << "\n    batch: {max_events: " << config.max_events << ", max_bytes: " << config.max_bytes
-       << "}\nlog: {level: " << config.log_level << "}\n";
+  yaml << "log: {level: " << first.log_level << "}\n";
   return yaml.str();
 }
 
 Daemon::Daemon(const std::string& name, const DaemonConfig& config)
+    : Daemon{name, std::vector{config}} {}
+
+Daemon::Daemon(const std::string& name, const std::vector<DaemonConfig>& pipelines)
     : folder_{fresh_folder(name)}, exceptions_{std::uncaught_exceptions()} {
-  std::ofstream{folder_ / "lockstep.yaml"} << to_yaml(config);
+  std::ofstream{folder_ / "lockstep.yaml"} << to_yaml(pipelines);
   start();
 }
 
@@ -120,29 +132,37 @@ bool Daemon::running() {
 int Daemon::stop() {
   REQUIRE(pid_ != 0);
   ::kill(pid_, SIGTERM);
+  INFO("lockstepd ends within 10 s of SIGTERM");
+  return await_end(seconds{10});
+}
+
+int Daemon::await_end(seconds deadline) {
   int status = 0;
-  eventually(seconds{10}, "lockstepd ends within 10 s of SIGTERM",
-             [&] { return reaped(WNOHANG, status); });
+  eventually(deadline, "lockstepd ends", [&] { return reaped(WNOHANG, status); });
   INFO("ended by signal " << WTERMSIG(status));
   REQUIRE(WIFEXITED(status));
   return WEXITSTATUS(status);
 }
 
 void Daemon::kill() {
-  REQUIRE(running());
-  ::kill(pid_, SIGKILL);
+  signal(SIGKILL);
   int status = 0;
   reaped(0, status);
 }
 
+void Daemon::reload() {
+  signal(SIGHUP);
+}
 void Daemon::freeze() {
-  REQUIRE(running());
-  ::kill(pid_, SIGSTOP);
+  signal(SIGSTOP);
+}
+void Daemon::thaw() {
+  signal(SIGCONT);
 }
 
-void Daemon::thaw() {
+void Daemon::signal(int number) {
   REQUIRE(running());
-  ::kill(pid_, SIGCONT);
+  ::kill(pid_, number);
 }
 
 long Daemon::resident_kib() const {
@@ -154,6 +174,31 @@ long Daemon::resident_kib() const {
     return kib;
   }
   return 0;
+}
+
+std::size_t Daemon::unread_from(int port) const {
+  std::set<std::string> sockets;  // "socket:[INODE]"
+  const std::string process = "/proc/" + std::to_string(pid_);
+  for (const auto& fd : std::filesystem::directory_iterator{process + "/fd"}) {
+    std::error_code gone;
+    sockets.insert(std::filesystem::read_symlink(fd, gone));
+  }
+  std::size_t most = 0;
+  std::ifstream connections{process + "/net/tcp"};
+  for (std::string line; std::getline(connections, line);) {
+    unsigned remote_port = 0;
+    unsigned long unread = 0;
+    unsigned long inode = 0;
+    // sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode
+    if (std::sscanf(line.c_str(), "%*s %*s %*8x:%x %*x %*x:%lx %*s %*s %*s %*s %lu", &remote_port,
+                    &unread, &inode) != 3 ||
+        remote_port != static_cast<unsigned>(port) ||
+        !sockets.contains("socket:[" + std::to_string(inode) + "]")) {
+      continue;
+    }
+    most = std::max<std::size_t>(most, unread);
+  }
+  return most;
 }
 
 std::string Daemon::log() const {

@@ -18,10 +18,15 @@ struct DaemonConfig {
   std::string target_url{};         ///< empty: the stack's
   int max_events = 20'000;
   std::string max_bytes = "64MiB";
+  int connections = 0;  ///< 0: as many as by default
   std::string log_level = "debug";
   std::map<std::string, std::string> properties{};  ///< kafka.properties
 };
-std::string to_yaml(const DaemonConfig& config);
+/// What is the whole file's (brokers, properties, log) is taken from the first.
+std::string to_yaml(const std::vector<DaemonConfig>& pipelines);
+inline std::string to_yaml(const DaemonConfig& config) {
+  return to_yaml(std::vector{config});
+}
 
 /// A lockstepd that ends with this object, however the test ends. Its config file and its log are
 /// in test-work/NAME under the build folder; the log's end is printed when an assertion leaves the
@@ -30,6 +35,7 @@ class Daemon {
  public:
   /// Starts it. `name`: one of the test's own.
   Daemon(const std::string& name, const DaemonConfig& config);
+  Daemon(const std::string& name, const std::vector<DaemonConfig>& pipelines);
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -38,13 +44,18 @@ class Daemon {
   void start();
   /// SIGTERM; the exit code. The test fails if it takes longer than the 10 s of the contract.
   int stop();
+  /// Waits until it ends by itself; the exit code.
+  int await_end(std::chrono::seconds deadline);
   /// SIGKILL.
   void kill();
+  void reload();  ///< SIGHUP
   void freeze();  ///< SIGSTOP
   void thaw();    ///< SIGCONT
   bool running();
   /// Memory in use, in KiB.
   long resident_kib() const;
+  /// The most bytes that wait in one of its TCP connections to `port` for being read by it.
+  std::size_t unread_from(int port) const;
 
   std::string log() const;
   int count_in_log(const std::string& text) const;
@@ -56,6 +67,7 @@ class Daemon {
 
  private:
   bool reaped(int options, int& status);
+  void signal(int number);
 
   const std::filesystem::path folder_;
   const int exceptions_ = 0;

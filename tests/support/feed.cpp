@@ -82,6 +82,11 @@ void Feed::remove(std::int64_t id) {
   kafka_.produce(topic, partition_of(id), key(id), std::nullopt);  // Debezium's tombstone
 }
 
+void Feed::truncate() {
+  truth_.clear();
+  kafka_.produce(topic, 0, std::nullopt, value('t', 0, ++version_, ""));
+}
+
 void Feed::load(int count, int ids, unsigned seed) {
   std::minstd_rand random{seed};
   for (int i = 0; i < count; ++i) {

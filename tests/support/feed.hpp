@@ -31,6 +31,7 @@ class Feed {
 
   void upsert(std::int64_t id, const std::string& note = "");
   void remove(std::int64_t id);
+  void truncate();  ///< in partition 0
   /// `count` changes of ids below `ids`: inserts, updates and one delete in ten. Same seed, same
   /// load.
   void load(int count, int ids, unsigned seed = 1);
@@ -47,7 +48,7 @@ class Feed {
   const std::string topic;
 
   std::string key(std::int64_t id) const;
-  /// `op` is c, u, r or d.
+  /// `op` is c, u, r, d or t.
   std::string value(char op, std::int64_t id, std::int64_t version, const std::string& note) const;
 
  private:

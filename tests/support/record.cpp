@@ -40,7 +40,7 @@ std::string record_value(const std::string& topic, const std::string& table, cha
   const std::string lsn = std::to_string(1000 + version);
   const std::string time = std::to_string(now_ms());
   return R"({"schema":)" + envelope_schema(topic) + R"(,"payload":{"before":)" +
-         (op == 'd' ? row : "null") + R"(,"after":)" + (op == 'd' ? "null" : row) +
+         (op == 'd' ? row : "null") + R"(,"after":)" + (op == 'd' || op == 't' ? "null" : row) +
          R"(,"source":{"version":"3.6.0.Final","connector":"postgresql","name":"feed","ts_ms":)" +
          time + R"(,"sequence":"[\")" + lsn + R"(\",\")" + lsn +
          R"(\"]","schema":"public","table":")" + table + R"(","txId":)" + std::to_string(version) +

@@ -52,27 +52,45 @@ void Stack::stop(const std::string& service) const {
 void Stack::kill(const std::string& service) const {
   run("kill-service " + service);
 }
+void Stack::freeze(const std::string& service) const {
+  run("freeze-service " + service);
+}
+void Stack::thaw(const std::string& service) const {
+  run("thaw-service " + service);
+}
 
 std::string unique(const std::string& name) {
   static int count = 0;
   return name + "_" + std::to_string(getpid()) + "_" + std::to_string(++count);
 }
 
-Outage::Outage(std::string service, How how) : service_{std::move(service)} {
+Outage::Outage(std::string service, How how) : service_{std::move(service)}, how_{how} {
   const auto& stack = Stack::from_environment();
-  how == How::stop ? stack.stop(service_) : stack.kill(service_);
+  switch (how_) {
+    case How::stop:
+      stack.stop(service_);
+      break;
+    case How::kill:
+      stack.kill(service_);
+      break;
+    case How::freeze:
+      stack.freeze(service_);
+      break;
+  }
 }
 
 Outage::~Outage() {
   if (over_) return;
-  if (call(Stack::from_environment(), "start-service " + service_) != 0) {
-    std::cerr << service_ << " does not start again\n";
+  const std::string verb = how_ == How::freeze ? "thaw-service " : "start-service ";
+  if (call(Stack::from_environment(), verb + service_) != 0) {
+    std::cerr << service_ << " does not work again\n";
   }
 }
 
 void Outage::end() {
   over_ = true;
-  Stack::from_environment().start(service_);
+  const auto& stack = Stack::from_environment();
+  how_ == How::freeze ? stack.thaw(service_) : stack.start(service_);
 }
 
 }  // namespace lockstep::test

@@ -16,9 +16,11 @@ struct Stack {
   static const Stack& from_environment();
 
   // A service is source, target, kafka or connect. The test fails if the command does.
-  void start(const std::string& service) const;  ///< and waits until it answers
-  void stop(const std::string& service) const;   ///< in good order
-  void kill(const std::string& service) const;   ///< SIGKILL
+  void start(const std::string& service) const;   ///< and waits until it answers
+  void stop(const std::string& service) const;    ///< in good order
+  void kill(const std::string& service) const;    ///< SIGKILL
+  void freeze(const std::string& service) const;  ///< SIGSTOP; kafka and connect only
+  void thaw(const std::string& service) const;    ///< SIGCONT
   /// Runs tests/stack.sh COMMAND on this stack.
   void run(const std::string& command) const;
 };
@@ -26,11 +28,11 @@ struct Stack {
 /// The name with something behind it that no other call, test or run on this stack has.
 std::string unique(const std::string& name);
 
-/// A service that is stopped, or killed, and started again at the latest with this object's end: a
-/// test that fails must not leave the next one without it.
+/// A service that is stopped, killed or frozen, and there again at the latest with this object's
+/// end: a test that fails must not leave the next one without it.
 class Outage {
  public:
-  enum class How { stop, kill };
+  enum class How { stop, kill, freeze };
   Outage(std::string service, How how);
   ~Outage();
   Outage(const Outage&) = delete;
@@ -40,6 +42,7 @@ class Outage {
 
  private:
   const std::string service_;
+  const How how_;
   bool over_ = false;
 };
 

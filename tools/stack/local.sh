@@ -24,6 +24,8 @@ usage: local.sh COMMAND [ARGUMENT...]
   up [SERVICE...]         start them, and wait until they answer (also: start-service)
   down [SERVICE...]       stop them in good order (also: stop-service)
   kill-service SERVICE    SIGKILL, for fault tests
+  freeze-service SERVICE  SIGSTOP to kafka or connect: it answers nobody, and keeps its connections
+  thaw-service SERVICE    SIGCONT: it goes on
   connector [FILE]        register or update a connector, and wait until it runs
   status                  what runs, and where
   logs [SERVICE]          show the logs as they grow
@@ -412,6 +414,13 @@ kill_service() {
   done
 }
 
+# A PostgreSQL's backends would go on: only what is one process can be frozen.
+freeze_service() { # SERVICE SIGNAL
+  [[ $1 == kafka || $1 == connect ]] || usage_error "$1 is more than one process"
+  running "$1" || die "$1 does not run"
+  signal_process "$1" "$2"
+}
+
 connector() {
   running connect || die "connect does not run"
   register_connector "$connect_url" "$1" || die "the connector does not run; Connect's log: $(log_of connect)"
@@ -494,6 +503,12 @@ main() {
       check_services "$1"
       lock
       kill_service "$1"
+      ;;
+    freeze-service | thaw-service)
+      (($# == 1)) || usage_error "$action takes one service"
+      check_services "$1"
+      lock
+      if [[ $action == freeze-service ]]; then freeze_service "$1" STOP; else freeze_service "$1" CONT; fi
       ;;
     connector)
       (($# <= 1)) || usage_error 'connector takes one file'
