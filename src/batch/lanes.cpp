@@ -6,10 +6,10 @@ namespace lockstep {
 
 namespace {
 
-// Full batches that a lane holds ready: more would only cost memory. Between the two Kafka is told
-// to rest, which costs what was fetched and not read yet.
-constexpr std::size_t most_queued = 2;
-constexpr std::size_t enough_queued = 1;
+// A lane that holds so many full batches, and so much of its share, keeps a writer supplied: more
+// would only cost memory. Resting and going on again costs what was fetched and not read yet.
+constexpr std::size_t enough_batches = 2;
+constexpr std::size_t enough_share = 8;  // an eighth
 
 }  // namespace
 
@@ -77,8 +77,10 @@ void Lanes::settle(std::size_t index) {
     rereads_.erase(index);
   }
   const std::size_t queued = entry.lane.queued();
-  const bool has_room = entry.wanted ? bytes < share() && queued < most_queued
-                                     : bytes <= share() / 2 && queued <= enough_queued;
+  const bool supplied = queued >= enough_batches && bytes >= share() / enough_share;
+  const bool used_up = queued < enough_batches || bytes < share() / enough_share / 2;
+  const bool has_room =
+      entry.wanted ? bytes < share() && !supplied : bytes <= share() / 2 && used_up;
   const bool wanted = entry.lane.takes_records() && has_room;
   if (wanted == entry.wanted) return;
   entry.wanted = wanted;

@@ -64,12 +64,14 @@ Registry::~Registry() {
 
 Result<Done, std::string> Registry::start(Recipe recipe) {
   const std::string name = recipe.config.name;
+  std::shared_ptr<Running> before;  // its writers may still be busy: waited for without the lock
   const Lock lock{mutex_};
   const auto known = pipelines_.find(name);
   if (known != pipelines_.end() && !known->second->state().ended) {
     return "pipeline " + name + " runs already";
   }
-  pipelines_[name] = std::make_shared<Running>(std::move(recipe));
+  auto running = std::make_shared<Running>(std::move(recipe));
+  before = std::exchange(pipelines_[name], std::move(running));
   return done;
 }
 

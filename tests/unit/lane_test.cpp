@@ -294,6 +294,26 @@ TEST_CASE("lanes: one that holds its share is not read until it is down to half 
   CHECK(lanes.take_turned() == std::vector{full});
 }
 
+TEST_CASE("lanes: one with full batches enough for a writer is not read until one is taken") {
+  Lanes lanes{limits(100)};  // 1 MiB each at most, 2 MiB in all
+  const auto i = lanes.index_of("t");
+  const auto batch = [&](std::size_t bytes_each) {
+    const auto lane = lanes.change(i);
+    add(*lane.operator->(), start, 100, bytes_each);
+  };
+  batch(1000);
+  CHECK(lanes.wants_reading(i));
+  batch(1000);
+  CHECK_FALSE(lanes.wants_reading(i));
+  static_cast<void>(lanes.change(i)->take(start));
+  CHECK(lanes.wants_reading(i));
+  lanes.change(i)->drop();
+  lanes.change(i)->forget_in_flight();
+  for (int small = 0; small < 10; ++small) batch(1);  // next to nothing: a writer is through soon
+  CHECK(lanes[i].queued() == 10);
+  CHECK(lanes.wants_reading(i));
+}
+
 TEST_CASE("lanes: of those that can't be served the largest gives its memory back") {
   Lanes lanes{limits(1'000'000)};
   const auto a = lanes.index_of("a");
