@@ -133,8 +133,8 @@ void Lane::read_later(std::string cause, Time now) {
 }
 
 void Lane::pause() {
-  drop();
   intake_ = Intake::paused;
+  drop();
 }
 
 void Lane::hasten(Time now) noexcept {

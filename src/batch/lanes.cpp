@@ -33,7 +33,8 @@ std::optional<std::size_t> Lanes::next_ready(Time now, const Lane::Remaining& re
   std::optional<std::size_t> next;
   for (const auto i : active_) {
     if (next && entries_[i]->served >= entries_[*next]->served) continue;
-    if (entries_[i]->lane.ready(now, hurry, remaining)) next = i;
+    // What is not read can't be filled further.
+    if (entries_[i]->lane.ready(now, hurry || !entries_[i]->wanted, remaining)) next = i;
   }
   return next;
 }

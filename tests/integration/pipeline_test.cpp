@@ -1,152 +1,16 @@
+// How a pipeline works on a real broker, with a sink that is not real.
 #include "lockstep/pipeline/pipeline.hpp"
 
-#include <algorithm>
-#include <atomic>
-#include <map>
-#include <mutex>
-#include <thread>
-
 #include "catch.hpp"
-#include "eventually.hpp"
-#include "kafka.hpp"
+#include "pipeline_fixture.hpp"
 #include "stack.hpp"
-
-// The broker is real. The sink is not: it says no at moments that a database can't be made to
-// choose, and keeps what it was given.
 
 using namespace lockstep;
 using lockstep::test::eventually;
-using lockstep::test::Stack;
+using Fixture = lockstep::test::PipelineFixture;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using Kind = SinkError::Kind;
-
-namespace {
-
-/// What the sink has applied; outlives it.
-struct Applied {
-  std::mutex mutex;
-  Positions positions;
-  std::map<std::string, std::string> rows;  ///< "table/id" to v
-  std::size_t largest_batch = 0;
-  int attempts = 0;
-  int position_reads = 0;
-  bool torn = false;  ///< a batch did not begin where the last applied one ended
-  /// Asked before each attempt; the answer nullopt lets it through.
-  std::function<std::optional<SinkError>(const Batch&, int attempt)> refuse;
-};
-
-class KeepingSink : public Sink {
- public:
-  explicit KeepingSink(Applied& applied) : applied_{applied} {}
-
-  Result<Positions, SinkError> positions(const std::vector<TopicPartition>& partitions) override {
-    const std::scoped_lock lock{applied_.mutex};
-    ++applied_.position_reads;
-    Positions found;
-    for (const auto& tp : partitions) {
-      if (applied_.positions.contains(tp)) found[tp] = applied_.positions[tp];
-    }
-    return found;
-  }
-
-  Result<Done, SinkError> apply(const Batch& batch) override {
-    const std::scoped_lock lock{applied_.mutex};
-    ++applied_.attempts;
-    if (applied_.refuse) {
-      if (auto error = applied_.refuse(batch, applied_.attempts)) return *error;
-    }
-    for (const auto& slice : batch.slices) {
-      const auto at = applied_.positions.find(slice.partition);
-      const auto now = at == applied_.positions.end() ? std::nullopt : std::optional{at->second};
-      if (now != slice.expected) {
-        applied_.torn = true;
-        return SinkError{Kind::moved, "not where the batch begins"};
-      }
-      applied_.positions[slice.partition] = slice.next;
-    }
-    for (const auto& change : batch.changes) {
-      const std::string key = change.relation->table + "/" + std::string{change.key[0].view()};
-      if (is_upsert(change.op)) {
-        applied_.rows[key] = std::string{change.row[1].view()};
-      } else {
-        applied_.rows.erase(key);
-      }
-    }
-    applied_.largest_batch = std::max(applied_.largest_batch, batch.records);
-    return done;
-  }
-
- private:
-  Applied& applied_;
-};
-
-std::string key(int id) {
-  return R"({"id":)" + std::to_string(id) + "}";
-}
-std::string change(const std::string& table, char op, int id, const std::string& v) {
-  return std::string{R"({"before":null,"after":{"id":)"} + std::to_string(id) + R"(,"v":")" + v +
-         R"("},"source":{"schema":"public","table":")" + table + R"(","ts_us":1},"op":")" + op +
-         R"("})";
-}
-
-/// Two topics of the test's own and a pipeline that runs in a thread.
-struct Fixture {
-  explicit Fixture(const std::string& test) : name{test::unique("pipeline_test_" + test)} {
-    for (const auto& table : {"a", "b"}) broker.create_topic(topic(table));
-  }
-  ~Fixture() { stop(); }
-
-  std::string topic(const std::string& table) const { return name + ".public." + table; }
-  void produce(const std::string& table, int id, const std::string& v) {
-    broker.produce(topic(table), 0, key(id), change(table, 'c', id, v));
-  }
-
-  void start() {
-    std::vector<std::unique_ptr<Sink>> sinks;
-    for (int i = 0; i < 2; ++i) sinks.push_back(std::make_unique<KeepingSink>(applied));
-    pipeline = std::make_unique<pipeline::Pipeline>(
-        pipeline::PipelineConfig{name,
-                                 {.brokers = Stack::from_environment().brokers,
-                                  .group = "lockstep." + name,
-                                  .topics = {topic("a"), topic("b")},
-                                  .properties = {}},
-                                 limits},
-        std::move(sinks));
-    thread = std::jthread{[this](const std::stop_token& stop) {
-      auto ended = pipeline->run(stop);
-      ended_well = ended.has_value();
-    }};
-  }
-  void stop() {
-    thread.request_stop();
-    if (thread.joinable()) thread.join();
-    pipeline.reset();
-  }
-
-  void await_rows(std::size_t count) {
-    eventually(seconds{30}, std::to_string(count) + " rows", [&]() -> std::string {
-      const std::scoped_lock lock{applied.mutex};
-      return applied.rows.size() == count ? "" : std::to_string(applied.rows.size()) + " rows";
-    });
-  }
-  void await_committed(const std::string& table, std::int64_t offset) {
-    eventually(seconds{20}, "the group's offset", [&]() -> std::string {
-      const auto now = broker.committed("lockstep." + name, topic(table), 0);
-      return now == offset ? "" : now ? std::to_string(*now) : "none";
-    });
-  }
-
-  const std::string name;
-  test::Kafka broker;
-  BatchLimits limits;
-  Applied applied;
-  std::unique_ptr<pipeline::Pipeline> pipeline;
-  std::atomic<bool> ended_well{false};
-  std::jthread thread;
-};
-
-}  // namespace
 
 TEST_CASE(
     "pipeline: batches chain without a gap, keep the limits, and the group's offset follows") {
@@ -250,7 +114,7 @@ TEST_CASE("pipeline: a refused batch stops its table before the cause, and no ot
 TEST_CASE("pipeline: a record that can't be decoded stops its table after what came before it") {
   Fixture f{"poison"};
   for (int i = 0; i < 5; ++i) f.produce("a", i, "good");
-  f.broker.produce(f.topic("a"), 0, key(5), "{\"nonsense\":");
+  f.broker.produce(f.topic("a"), 0, R"({"id":5})", "{\"nonsense\":");
   f.produce("a", 6, "after");
   f.produce("b", 1, "good");
   f.broker.flush();
@@ -267,7 +131,9 @@ TEST_CASE("pipeline: a large record that can't be decoded holds up no other tabl
   Fixture f{"large_poison"};
   f.produce("a", 1, "good");
   // The row is read, and takes memory, before the unknown op is.
-  f.broker.produce(f.topic("a"), 0, key(2), change("a", '?', 2, std::string(300'000, 'x')));
+  f.broker.produce(f.topic("a"), 0, R"({"id":2})",
+                   R"({"before":null,"after":{"id":2,"v":")" + std::string(300'000, 'x') +
+                       R"("},"source":{"schema":"public","table":"a","ts_us":1},"op":"?"})");
   f.broker.flush();
   f.start();
   f.await_rows(1);

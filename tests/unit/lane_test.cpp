@@ -165,6 +165,17 @@ TEST_CASE("lane: one that is paused hands nothing over and holds nothing") {
   CHECK(lane.ready(start, false, nothing));
 }
 
+TEST_CASE("lane: one that had stopped and is paused has no trouble any more") {
+  Lane lane{"t", limits(10)};
+  lane.stop("no such thing", start);
+  lane.pause();
+  CHECK(lane.state() == State::paused);
+  CHECK_FALSE(lane.trouble().has_value());
+  lane.reopen();
+  CHECK(lane.state() == State::reading);
+  CHECK_FALSE(lane.trouble().has_value());
+}
+
 TEST_CASE("lane: a record that can't be used yet is read again once all before it is applied") {
   Lane lane{"t", limits(10)};
   add(lane, start, 2);
@@ -312,6 +323,22 @@ TEST_CASE("lanes: one with full batches enough for a writer is not read until on
   for (int small = 0; small < 10; ++small) batch(1);  // next to nothing: a writer is through soon
   CHECK(lanes[i].queued() == 10);
   CHECK(lanes.wants_reading(i));
+}
+
+TEST_CASE("lanes: one that holds its share is handed over before it is due: it grows no more") {
+  Lanes lanes{limits(1'000'000, seconds{60})};
+  const auto full = lanes.index_of("full");
+  const auto other = lanes.index_of("other");
+  const auto grow = [&](std::size_t i, std::size_t bytes) {
+    const auto lane = lanes.change(i);
+    add(*lane.operator->(), start, 1, bytes);
+  };
+  grow(other, 10);
+  grow(full, 100'000);
+  CHECK_FALSE(lanes.next_ready(start, nothing).has_value());
+  while (lanes.wants_reading(full)) grow(full, 100'000);
+  REQUIRE(lanes[full].queued() == 0);  // not a whole batch
+  CHECK(lanes.next_ready(start, nothing) == full);
 }
 
 TEST_CASE("lanes: of those that can't be served the largest gives its memory back") {
