@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "lockstep/model/mutex.hpp"
+#include "lockstep/model/result.hpp"
 #include "lockstep/pipeline/status.hpp"
 #include "wakeup.hpp"
 

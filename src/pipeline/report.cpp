@@ -97,8 +97,8 @@ void Report::remind(Time now) const {
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     const Lane& lane = lanes_[i];
     if (lane.state() == Lane::State::stopped) {
-      spdlog::error("table is still stopped pipeline={} topic={} cause: {}", pipeline_,
-                    lane.topic(), lane.trouble()->cause);
+      spdlog::error("table is still stopped pipeline={} topic={} for_s={} cause: {}", pipeline_,
+                    lane.topic(), in_ms(now - lane.trouble()->since) / 1000, lane.trouble()->cause);
     } else if (lane.trouble() && now - lane.trouble()->since >= long_wait) {
       spdlog::warn("table still waits pipeline={} topic={} for_s={} tries={} cause: {}", pipeline_,
                    lane.topic(), in_ms(now - lane.trouble()->since) / 1000,
