@@ -187,3 +187,23 @@ TEST_CASE("pipeline: nothing is lost when partitions are paused for a slow sink"
   f.stop();
   CHECK_FALSE(f.applied.torn);
 }
+
+TEST_CASE("pipeline: a sink that throws stops the table that it threw for, and no other") {
+  Fixture f{"throws"};
+  f.applied.refuse = [of = f.topic("a")](const Batch& batch, int) -> std::optional<SinkError> {
+    if (batch.slices.front().partition.topic == of) throw std::out_of_range{"somewhere"};
+    return std::nullopt;
+  };
+  for (int i = 0; i < 10; ++i) f.produce("a", i, "1");
+  f.broker.flush();
+  f.start();
+  f.await_state("a", Lane::State::stopped);
+  CHECK(f.lane("a").cause.find("[0]@begin..9: internal error: somewhere") != std::string::npos);
+  for (int i = 0; i < 10; ++i) f.produce("b", i, "1");
+  f.broker.flush();
+  f.await_rows(10);
+  f.mend();
+  REQUIRE(f.tell(pipeline::Command::Verb::retry));
+  f.await_rows(20);
+  CHECK_FALSE(f.applied.torn);
+}
