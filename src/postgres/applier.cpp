@@ -10,7 +10,7 @@ namespace {
 
 using Changes = std::span<const Change* const>;
 
-// A statement's arrays, their copy in libpq and the target's own copy are in memory at once.
+// In memory at once: a statement's arrays, libpqxx 6's copy of them, libpq's, and the target's own.
 constexpr std::size_t max_statement_bytes = 8 * 1024 * 1024;
 
 /// How many of the changes from `begin` on go into one statement.
