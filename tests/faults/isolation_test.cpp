@@ -63,9 +63,11 @@ TEST_CASE("a table that is locked on the target holds up no other") {
   TableLock lock{{&users}};
   users.load(5000, 50, 2);
   daemon.await_log("table waits", seconds{20});
-  await_waiting(target, 1);
   std::vector<milliseconds> times;
-  for (int i = 0; i < 7; ++i) times.push_back(time_of(orders, target, i, "users is locked"));
+  for (int i = 0; i < 3; ++i) {
+    await_waiting(target, 1);
+    times.push_back(time_of(orders, target, i, "users is locked"));
+  }
   std::sort(times.begin(), times.end());
   CHECK(times[times.size() / 2] < seconds{1});
   CHECK(times.back() < seconds{2});
