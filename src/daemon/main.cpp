@@ -127,9 +127,8 @@ void keep_freed_memory() {
   mallopt(M_TOP_PAD, 4 * 1024 * 1024);
 }
 
-int run(const config::Config& config) {
+int run(const config::Config& config, const sigset_t& signals) {
   keep_freed_memory();
-  const sigset_t signals = block_signals();
   observe::start_logging(config.log.level, config.log.json);
   spdlog::info("lockstepd started version={} pipelines={}", LOCKSTEP_VERSION,
                config.pipelines.size());
@@ -169,11 +168,13 @@ int main(int argc, char** argv) {
     std::cerr << "--config FILE is missing: lockstepd --config config/lockstep.yaml\n";
     return exit_usage;
   }
+  sigset_t signals{};
+  if (!only_check) signals = block_signals();  // early: a SIGHUP that came before would end us
   const auto config = config::load(config_file);
   if (!config) {
     std::cerr << to_string(config.error()) << "\n";
     return exit_usage;
   }
   if (only_check) return daemon::check(*config) ? exit_ok : exit_failed;
-  return run(*config);
+  return run(*config, signals);
 }
