@@ -46,10 +46,10 @@ void Assignment::begin_again(const std::string& topic, Time when) {
   ++question_;
 }
 
-void Assignment::follow(kafka::Consumer& consumer, Time now) {
+void Assignment::follow(Fetcher& fetcher, Time now) {
   if (!awaiting_.empty() && !asked_ && now >= ask_at_ && writers_.has_free(now)) ask(now);
-  if (assign_at_ && now >= *assign_at_) assign(consumer, now);
-  pause_and_resume(consumer, now);
+  if (assign_at_ && now >= *assign_at_) assign(fetcher, now);
+  pause_and_resume(fetcher, now);
 }
 
 std::optional<Assignment::Time> Assignment::next_at(Time now) const {
@@ -89,7 +89,7 @@ void Assignment::positions_read(const Writers::Answer& answer, Time now) {
   assign_at_ = now;
 }
 
-void Assignment::assign(kafka::Consumer& consumer, Time now) {
+void Assignment::assign(Fetcher& fetcher, Time now) {
   std::vector<kafka::Consumer::Start> starts;
   std::vector<TopicPartition> full;
   for (const auto& [tp, entry] : ledger_.entries()) {
@@ -97,7 +97,7 @@ void Assignment::assign(kafka::Consumer& consumer, Time now) {
     starts.push_back({tp, entry.read});
     if (!lanes_.wants_reading(entry.lane)) full.push_back(tp);
   }
-  const auto from_group = consumer.assign(starts, kafka_deadline);
+  const auto from_group = fetcher.assign(starts, kafka_deadline);
   if (!from_group) {
     spdlog::warn("can't start reading, trying again pipeline={}: {}", pipeline_,
                  from_group.error().message);
@@ -107,7 +107,7 @@ void Assignment::assign(kafka::Consumer& consumer, Time now) {
   assign_at_.reset();
   all_paused_ = false;
   over_since_.reset();
-  if (!full.empty()) consumer.pause(full);
+  if (!full.empty()) fetcher.pause(full);
   for (const auto& [tp, at] : starts) {
     if (!begun_.contains(tp)) continue;
     const auto group = from_group->find(tp);
@@ -124,7 +124,7 @@ void Assignment::assign(kafka::Consumer& consumer, Time now) {
   begun_.clear();
 }
 
-void Assignment::pause_and_resume(kafka::Consumer& consumer, Time now) {
+void Assignment::pause_and_resume(Fetcher& fetcher, Time now) {
   std::vector<TopicPartition> to_pause;
   std::vector<TopicPartition> to_resume;
   for (const auto lane : lanes_.take_turned()) {
@@ -138,7 +138,7 @@ void Assignment::pause_and_resume(kafka::Consumer& consumer, Time now) {
     });
   }
   if (!to_pause.empty()) {
-    consumer.pause(to_pause);
+    fetcher.pause(to_pause);
     spdlog::debug("partitions paused pipeline={} topic={} buffered_bytes={}", pipeline_,
                   to_pause.front().topic, lanes_.bytes());
   }
@@ -156,14 +156,14 @@ void Assignment::pause_and_resume(kafka::Consumer& consumer, Time now) {
       if (entry.reading && lanes_.wants_reading(entry.lane)) all.push_back(tp);
     }
     if (all_paused_) {
-      consumer.pause(all);
+      fetcher.pause(all);
       spdlog::debug("partitions paused pipeline={} buffered_bytes={}", pipeline_, lanes_.bytes());
     } else {
       to_resume = std::move(all);
       spdlog::debug("partitions resumed pipeline={}", pipeline_);
     }
   }
-  if (!to_resume.empty() && !all_paused_) consumer.resume(to_resume);
+  if (!to_resume.empty() && !all_paused_) fetcher.resume(to_resume);
 }
 
 }  // namespace lockstep::pipeline

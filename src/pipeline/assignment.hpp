@@ -14,11 +14,22 @@
 
 namespace lockstep::pipeline {
 
+/// What an Assignment has Kafka do; a kafka::Consumer does it (see there).
+class Fetcher {
+ public:
+  virtual ~Fetcher() = default;
+  virtual Result<Positions, kafka::KafkaError> assign(
+      const std::vector<kafka::Consumer::Start>& starts, std::chrono::milliseconds deadline) = 0;
+  virtual void pause(const std::vector<TopicPartition>& partitions) = 0;
+  virtual void resume(const std::vector<TopicPartition>& partitions) = 0;
+};
+
 /// Which partitions are ours, and what Kafka is to fetch of them.
 ///
 /// A partition begins in one way only, be it new, moved by another owner, or its table's retried:
 /// the target is asked for its position, the ledger begins there, and the consumer is assigned all
 /// that is being read, from where each stands. Between that, lanes that hold enough are paused.
+/// Needs no broker: Fetcher can be anything.
 /// Threads: the pipeline's.
 class Assignment {
  public:
@@ -38,8 +49,8 @@ class Assignment {
   /// The topic's partitions begin anew at `when`, where the target stands by then.
   void begin_again(const std::string& topic, Time when);
 
-  /// Brings the consumer in line with what is wanted. Call it whenever something has happened.
-  void follow(kafka::Consumer& consumer, Time now);
+  /// Brings what is fetched in line with what is wanted. Call it whenever something has happened.
+  void follow(Fetcher& fetcher, Time now);
   /// When follow() has something to do without anything else happening; nullopt: never.
   std::optional<Time> next_at(Time now) const;
   /// A writer's answer to what follow() asked.
@@ -52,8 +63,8 @@ class Assignment {
 
  private:
   void ask(Time now);
-  void assign(kafka::Consumer& consumer, Time now);
-  void pause_and_resume(kafka::Consumer& consumer, Time now);
+  void assign(Fetcher& fetcher, Time now);
+  void pause_and_resume(Fetcher& fetcher, Time now);
 
   const std::string pipeline_;
   Lanes& lanes_;

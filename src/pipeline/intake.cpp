@@ -10,11 +10,9 @@ namespace lockstep::pipeline {
 
 namespace {
 
-constexpr std::chrono::milliseconds count_deadline{1000};
-
-std::string place_of(const kafka::Message& message) {
-  return std::string{message.topic()} + "[" + std::to_string(message.partition()) + "]@" +
-         std::to_string(message.offset().value);
+std::string place_of(const Intake::Record& record) {
+  return std::string{record.raw.topic} + "[" + std::to_string(record.partition) + "]@" +
+         std::to_string(record.offset.value);
 }
 
 const std::string without_order =
@@ -24,35 +22,35 @@ const std::string without_order =
 
 }  // namespace
 
-void Intake::accept(const kafka::Message& message, kafka::Consumer& consumer, Time now) {
-  Ledger::Entry* const entry = ledger_.find(message.topic(), message.partition());
+void Intake::accept(const Record& record, const CountPartitions& count_partitions, Time now) {
+  Ledger::Entry* const entry = ledger_.find(record.raw.topic, record.partition);
   if (entry == nullptr || !entry->reading) return;  // read before it was to begin
   const auto lane = lanes_.change(entry->lane);
   if (!lane->takes_records()) return;  // it is read again when the lane goes on
-  if (!entry->wants(message.offset())) {
+  if (!entry->wants(record.offset)) {
     report_.already_read();
     return;
   }
   Batch& batch = lane->filling(now);
-  auto decoded = decoder_.decode({message.topic(), message.key(), message.value()}, batch.arena);
+  auto decoded = decoder_.decode(record.raw, batch.arena);
   if (const auto* bad = std::get_if<debezium::BadRecord>(&decoded)) {
     lane->filled();
-    const std::string cause = place_of(message) + ": " + bad->cause;
+    const std::string cause = place_of(record) + ": " + bad->cause;
     lane->stop(cause, now);
     report_.stopped(lane->topic(), cause);
     return;
   }
   if (const auto* change = std::get_if<Change>(&decoded); change && change->op == Op::truncate) {
-    const auto place = place_of_truncate(lane->topic(), consumer);
+    const auto place = place_of_truncate(lane->topic(), count_partitions);
     if (place != Place::in_order) lane->filled();
     if (place == Place::without_order) {
-      lane->stop(place_of(message) + without_order, now);
-      report_.stopped(lane->topic(), place_of(message) + without_order);
+      lane->stop(place_of(record) + without_order, now);
+      report_.stopped(lane->topic(), place_of(record) + without_order);
       return;
     }
     if (place == Place::not_known_yet) {
       // The brokers will answer: the record is read again, and asked about again, then.
-      lane->read_later(place_of(message) +
+      lane->read_later(place_of(record) +
                            ": TRUNCATE, and the brokers don't say how many "
                            "partitions the topic has",
                        now);
@@ -60,19 +58,19 @@ void Intake::accept(const kafka::Message& message, kafka::Consumer& consumer, Ti
       return;
     }
   }
-  keep(batch, *entry, message, decoded);
+  keep(batch, *entry, record, decoded);
   lane->filled();
 }
 
-void Intake::keep(Batch& batch, Ledger::Entry& entry, const kafka::Message& message,
+void Intake::keep(Batch& batch, Ledger::Entry& entry, const Record& record,
                   debezium::Decoded& decoded) {
-  Slice& slice = batch.slice_of(message.topic(), message.partition(), entry.read);
-  slice.next = after(message.offset());
+  Slice& slice = batch.slice_of(record.raw.topic, record.partition, entry.read);
+  slice.next = after(record.offset);
   entry.read = slice.next;
   ++batch.records;
   if (auto* const change = std::get_if<Change>(&decoded)) {
-    change->partition = message.partition();
-    change->offset = message.offset();
+    change->partition = record.partition;
+    change->offset = record.offset;
     if (change->source_ts_us != 0) slice.source_ts_us = change->source_ts_us;
     if (!change->source_position.empty()) slice.source_position = change->source_position;
     batch.changes.push_back(*change);
@@ -83,10 +81,11 @@ void Intake::keep(Batch& batch, Ledger::Entry& entry, const kafka::Message& mess
 
 /// A truncate can only be put in order with the rows if they are in its own partition. A new
 /// partition comes with a new assignment, and that forgets the counts.
-Intake::Place Intake::place_of_truncate(const std::string& topic, kafka::Consumer& consumer) {
+Intake::Place Intake::place_of_truncate(const std::string& topic,
+                                        const CountPartitions& count_partitions) {
   auto known = partition_counts_.find(topic);
   if (known == partition_counts_.end()) {
-    const auto count = consumer.partition_count(topic, count_deadline);
+    const auto count = count_partitions(topic);
     if (!count || *count < 1) return Place::not_known_yet;
     known = partition_counts_.emplace(topic, *count).first;
   }

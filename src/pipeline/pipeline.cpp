@@ -27,6 +27,7 @@ namespace {
 constexpr milliseconds commit_interval{500};  // offsets to Kafka; lockstep.progress is the truth
 constexpr milliseconds longest_wait{500};     // the consumer looks after its brokers when polled
 constexpr seconds rejoin_interval{60};
+constexpr milliseconds count_deadline{1000};
 // Of the 10 s that stopping may take: the running transactions, the offsets, leaving the group.
 constexpr milliseconds finish_deadline{5000};
 constexpr milliseconds last_commit_deadline{2000};
@@ -44,7 +45,7 @@ const std::string unreadable =
 
 }  // namespace
 
-class Pipeline::Impl : public kafka::ConsumerListener {
+class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
  public:
   Impl(PipelineConfig config, std::vector<std::unique_ptr<Sink>> sinks)
       : mailbox{wakeup_},
@@ -86,7 +87,7 @@ class Pipeline::Impl : public kafka::ConsumerListener {
       read_mail();
       dispatcher_.take_answers(now_);
       dispatcher_.look_after(now_);
-      assignment_.follow(*consumer_, now_);
+      assignment_.follow(*this, now_);
       hand_over();
       commit_if_due();
       report_.tick(consumer_.get(), now_);
@@ -132,6 +133,17 @@ class Pipeline::Impl : public kafka::ConsumerListener {
     }
   }
 
+  Result<Positions, kafka::KafkaError> assign(const std::vector<kafka::Consumer::Start>& starts,
+                                              milliseconds deadline) override {
+    return consumer_->assign(starts, deadline);
+  }
+  void pause(const std::vector<TopicPartition>& partitions) override {
+    consumer_->pause(partitions);
+  }
+  void resume(const std::vector<TopicPartition>& partitions) override {
+    consumer_->resume(partitions);
+  }
+
   void hand_over() {
     dispatcher_.hand_over(now_, [this](const auto& tp) { return consumer_->known_end(tp); });
   }
@@ -141,11 +153,18 @@ class Pipeline::Impl : public kafka::ConsumerListener {
   /// True: there may be more to read at once.
   bool read_some() {
     constexpr int records_a_round = 500;
+    const auto count_partitions = [this](const std::string& topic) -> std::optional<int> {
+      const auto count = consumer_->partition_count(topic, count_deadline);
+      return count ? std::optional{*count} : std::nullopt;
+    };
     for (int read = 0; read < records_a_round; ++read) {
       if (assignment_.reading_rests()) return false;
       const auto message = consumer_->poll(milliseconds{0});
       if (!message) return false;
-      intake_.accept(*message, *consumer_, now_);
+      intake_.accept({{message->topic(), message->key(), message->value()},
+                      message->partition(),
+                      message->offset()},
+                     count_partitions, now_);
     }
     return true;
   }
