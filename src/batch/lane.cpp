@@ -57,6 +57,8 @@ bool Lane::ready(Time now, bool hurry, const Remaining& remaining) const {
   if (hurry || intake_ != Intake::open) return true;  // nothing more will come
   if (now < due_at(*filling_, limits_)) return false;
   if (now >= filling_->begun + longest_fill) return true;
+  constexpr std::size_t first_share = 8;
+  if (rested_ && filling_->records >= limits_.max_events / first_share) return true;
   const auto room = static_cast<std::int64_t>(limits_.max_events - filling_->records);
   return remaining(*filling_) < room;
 }
@@ -84,6 +86,7 @@ std::unique_ptr<Batch> Lane::take(Time now) {
   }
   in_flight_bytes_ = batch->bytes();
   in_flight_since_ = now;
+  rested_ = false;
   return batch;
 }
 
@@ -96,6 +99,7 @@ void Lane::forget_in_flight() noexcept {
 
 void Lane::applied() {
   forget_in_flight();
+  rested_ = empty();
   held_ = false;
   if (intake_ == Intake::open) trouble_.reset();
 }

@@ -159,6 +159,7 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
     };
     for (int read = 0; read < records_a_round; ++read) {
       if (assignment_.reading_rests()) return false;
+      if (writers_.has_answers()) return true;  // a writer that is free comes first
       const auto message = consumer_->poll(milliseconds{0});
       if (!message) return false;
       intake_.accept({{message->topic(), message->key(), message->value()},

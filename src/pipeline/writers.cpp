@@ -78,6 +78,7 @@ std::vector<Writers::Answer> Writers::take(Clock::time_point now) {
   {
     const Lock lock{mutex_};
     done.swap(done_);
+    has_answers_ = false;
   }
   std::vector<Answer> answers;
   answers.reserve(done.size());
@@ -144,6 +145,7 @@ void Writers::work(std::size_t writer, Sink& sink) {
       const Lock lock{mutex_};
       slots_[writer].running = false;
       done_.push_back({writer, {std::move(*job), std::move(result), took}});
+      has_answers_ = true;
     }
     changed_.notify_all();
     wake_();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -66,6 +67,8 @@ class Writers {
   /// Needs a free one.
   void start(Job job, Clock::time_point now);
   std::vector<Answer> take(Clock::time_point now);
+  /// take() has something.
+  bool has_answers() const noexcept { return has_answers_; }
   /// Nothing runs. Answers may be waiting.
   bool idle() const;
   /// Waits until nothing runs; false after `timeout`.
@@ -96,6 +99,8 @@ class Writers {
   std::vector<Seat> seats_;
   std::string outage_cause_;
   Clock::time_point outage_since_{};
+
+  std::atomic<bool> has_answers_{false};
 
   mutable Mutex mutex_;
   std::condition_variable_any changed_;

@@ -65,7 +65,8 @@ TEST_CASE("intake: one that can't be decoded stops its lane in front of it") {
   f.accept(11, "{nonsense");
   f.accept(12, row);
   CHECK(f.lane().state() == State::stopped);
-  CHECK_THAT(f.lane().trouble()->cause, ContainsSubstring("s.public.a[0]@11: value: malformed JSON"));
+  CHECK_THAT(f.lane().trouble()->cause,
+             ContainsSubstring("s.public.a[0]@11: value: malformed JSON"));
   CHECK(f.read() == NextOffset{11});
   CHECK(f.lanes.change(f.lane_index)->take(now)->changes.size() == 1);
 }

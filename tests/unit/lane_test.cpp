@@ -63,9 +63,30 @@ TEST_CASE("lane: max_wait is how long a batch waits for more") {
   CHECK(lane.ready(start, true, nothing));  // memory is short
 }
 
+TEST_CASE("lane: the first batch after a rest is filled to an eighth, the next fills meanwhile") {
+  Lane lane{"t", limits(800)};
+  add(lane, start, 99);
+  CHECK_FALSE(lane.ready(start, false, plenty));
+  add(lane, start);
+  CHECK(lane.ready(start, false, plenty));
+  static_cast<void>(lane.take(start));
+  add(lane, start, 150);
+  lane.applied();
+  CHECK_FALSE(lane.ready(start, false, plenty));
+  add(lane, start, 650);
+  CHECK(lane.take(start)->records == 800);
+  lane.applied();  // and rests
+  add(lane, start, 100);
+  CHECK(lane.ready(start, false, plenty));
+}
+
 TEST_CASE("lane: a batch that the log can fill is filled first, but not for ever") {
   Lane lane{"t", limits(100)};
-  add(lane, start, 60);
+  add(lane, start);
+  static_cast<void>(lane.take(start));
+  add(lane, start);
+  lane.applied();
+  add(lane, start, 59);
   CHECK_FALSE(lane.ready(start, false, plenty));
   CHECK_FALSE(lane.ready(start, false, [](const Batch&) { return 40; }));
   CHECK(lane.ready(start, false, [](const Batch&) { return 39; }));

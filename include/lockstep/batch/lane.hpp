@@ -72,8 +72,9 @@ class Lane {
   using Remaining = std::function<std::int64_t(const Batch&)>;
 
   /// There is a batch to hand over. One that the log can fill is filled first, but for at most
-  /// longest_fill; one at the log's end waits for max_wait only. `hurry`: memory is short, don't
-  /// wait for more.
+  /// longest_fill, and the first after a rest to an eighth only, since the next fills while it is
+  /// applied; one at the log's end waits for max_wait only. `hurry`: memory is short, don't wait
+  /// for more.
   bool ready(Time now, bool hurry, const Remaining& remaining) const;
   /// When ready() turns true without anything else happening; nullopt: it is already, or never.
   std::optional<Time> ready_at(Time now) const;
@@ -134,6 +135,7 @@ class Lane {
   std::size_t queued_bytes_ = 0;
   std::size_t in_flight_bytes_ = 0;
   std::optional<Time> in_flight_since_;
+  bool rested_ = true;  ///< nothing was handed over since it was last empty
 };
 
 }  // namespace lockstep
