@@ -8,7 +8,7 @@ namespace {
 
 // A lane that holds so many full batches, and so much of its share, keeps a writer supplied: more
 // would only cost memory. Resting and going on again costs what was fetched and not read yet.
-constexpr std::size_t enough_batches = 2;
+constexpr std::size_t enough_batches = 4;
 constexpr std::size_t enough_share = 8;  // an eighth
 
 }  // namespace
