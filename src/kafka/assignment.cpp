@@ -17,11 +17,6 @@ namespace {
 constexpr milliseconds first_retry{1000};
 constexpr milliseconds slowest_retry{30'000};
 
-void check(std::string_view what, rd_kafka_resp_err_t err) {
-  if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-  spdlog::warn("kafka {} failed: {}", what, rd_kafka_err2str(err));
-}
-
 }  // namespace
 
 void Assignment::accept() {

@@ -60,6 +60,11 @@ int ms(milliseconds duration) {
   return static_cast<int>(std::max<std::int64_t>(0, duration.count()));
 }
 
+void check(std::string_view what, rd_kafka_resp_err_t err) {
+  if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  spdlog::warn("kafka {} failed: {}", what, rd_kafka_err2str(err));
+}
+
 Properties consumer_defaults(const ConsumerConfig& config) {
   constexpr std::size_t MiB = 1024 * 1024;
   // Nothing is fetched while queue_bytes wait to be polled, but what comes then is unpacked whole,

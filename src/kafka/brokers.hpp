@@ -3,6 +3,7 @@
 #include <chrono>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "handles.hpp"
 #include "lockstep/kafka/consumer.hpp"
@@ -17,6 +18,9 @@ namespace lockstep::kafka {
 using Properties = std::map<std::string, std::string>;
 
 int ms(std::chrono::milliseconds duration);  ///< for librdkafka: never negative, its "for ever"
+
+/// Warns of an error that the next try makes good.
+void check(std::string_view what, rd_kafka_resp_err_t err);
 
 /// What a member of a consumer group has before the users' properties.
 Properties consumer_defaults(const ConsumerConfig& config);

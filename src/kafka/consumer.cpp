@@ -23,11 +23,6 @@ milliseconds until(Clock::time_point deadline) {
                   std::chrono::duration_cast<milliseconds>(deadline - Clock::now()));
 }
 
-void check(std::string_view what, rd_kafka_resp_err_t err) {
-  if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-  spdlog::warn("kafka {} failed: {}", what, rd_kafka_err2str(err));
-}
-
 }  // namespace
 
 void Message::Destroy::operator()(rd_kafka_message_s* message) const noexcept {

@@ -20,6 +20,7 @@
 #include <thread>
 #include <vector>
 
+#include "handles.hpp"
 #include "record.hpp"
 
 namespace lockstep::bench {
@@ -128,28 +129,14 @@ void time_rows(const std::string& source_url, const std::string& target_url, int
 
 // --- Kafka ---------------------------------------------------------------------------------------
 
-template <auto destroy>
-struct Destroy {
-  template <class T>
-  void operator()(T* handle) const noexcept {
-    destroy(handle);
-  }
-};
-template <class T, auto destroy>
-using Owned = std::unique_ptr<T, Destroy<destroy>>;
-
-using Handle = Owned<rd_kafka_t, &rd_kafka_destroy>;
-using Message = Owned<rd_kafka_message_t, &rd_kafka_message_destroy>;
-using NewTopic = Owned<rd_kafka_NewTopic_t, &rd_kafka_NewTopic_destroy>;
-using Options = Owned<rd_kafka_AdminOptions_t, &rd_kafka_AdminOptions_destroy>;
-using Queue = Owned<rd_kafka_queue_t, &rd_kafka_queue_destroy>;
-using Event = Owned<rd_kafka_event_t, &rd_kafka_event_destroy>;
-using Partitions = Owned<rd_kafka_topic_partition_list_t, &rd_kafka_topic_partition_list_destroy>;
-
-void require(rd_kafka_resp_err_t err, const std::string& what) {
-  if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-  throw std::runtime_error{what + ": " + rd_kafka_err2str(err)};
-}
+using test::Event;
+using test::Handle;
+using test::Message;
+using test::NewTopic;
+using test::Options;
+using test::Partitions;
+using test::Queue;
+using test::require;
 
 using Properties = std::vector<std::pair<const char*, std::string>>;
 
@@ -200,7 +187,7 @@ class Producer {
     record[3].u.mem = {const_cast<char*>(key.data()), key.size()};
     record[4].vtype = RD_KAFKA_VTYPE_VALUE;
     record[4].u.mem = {const_cast<char*>(value.data()), value.size()};
-    const Owned<rd_kafka_error_t, &rd_kafka_error_destroy> refused{
+    const test::Owned<rd_kafka_error_t, &rd_kafka_error_destroy> refused{
         rd_kafka_produceva(handle(), record.data(), record.size())};
     if (refused) throw std::runtime_error{rd_kafka_error_string(refused.get())};
     rd_kafka_poll(handle(), 0);

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "eventually.hpp"
+#include "handles.hpp"
 #include "stack.hpp"
 
 namespace lockstep::test {
@@ -14,27 +15,6 @@ namespace lockstep::test {
 namespace {
 
 constexpr int deadline_ms = 20'000;
-
-template <auto destroy>
-struct Destroy {
-  template <class T>
-  void operator()(T* handle) const noexcept {
-    destroy(handle);
-  }
-};
-template <class T, auto destroy>
-using Owned = std::unique_ptr<T, Destroy<destroy>>;
-
-using Handle = Owned<rd_kafka_t, &rd_kafka_destroy>;
-using Options = Owned<rd_kafka_AdminOptions_t, &rd_kafka_AdminOptions_destroy>;
-using Queue = Owned<rd_kafka_queue_t, &rd_kafka_queue_destroy>;
-using Event = Owned<rd_kafka_event_t, &rd_kafka_event_destroy>;
-using Partitions = Owned<rd_kafka_topic_partition_list_t, &rd_kafka_topic_partition_list_destroy>;
-
-void require(rd_kafka_resp_err_t err, const std::string& what) {
-  if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-  throw std::runtime_error{what + ": " + rd_kafka_err2str(err)};
-}
 
 }  // namespace
 

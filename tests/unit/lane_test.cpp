@@ -30,6 +30,11 @@ void add(Lane& lane, Lane::Time now, int records = 1, std::size_t bytes = 10) {
   }
 }
 
+void grow(Lanes& lanes, std::size_t index, std::size_t bytes) {
+  const auto lane = lanes.change(index);
+  add(*lane.operator->(), start, 1, bytes);
+}
+
 std::int64_t nothing(const Batch&) {
   return 0;
 }
@@ -305,13 +310,9 @@ TEST_CASE("lanes: one that holds its share is not read until it is down to half 
   Lanes lanes{limits(1000)};  // 1 MiB a batch, 2 MiB in all
   const auto full = lanes.index_of("full");
   const auto other = lanes.index_of("other");
-  const auto grow = [&](std::size_t i, std::size_t bytes) {
-    const auto lane = lanes.change(i);
-    add(*lane.operator->(), start, 1, bytes);
-  };
-  grow(other, 10);
+  grow(lanes, other, 10);
   CHECK(lanes.take_turned().empty());
-  while (lanes.wants_reading(full)) grow(full, 100'000);
+  while (lanes.wants_reading(full)) grow(lanes, full, 100'000);
   CHECK(lanes.take_turned() == std::vector{full});
   CHECK(lanes.wants_reading(other));
   CHECK_FALSE(lanes.over_budget());
@@ -350,14 +351,10 @@ TEST_CASE("lanes: one that holds its share is handed over before it is due: it g
   Lanes lanes{limits(1'000'000, seconds{60})};
   const auto full = lanes.index_of("full");
   const auto other = lanes.index_of("other");
-  const auto grow = [&](std::size_t i, std::size_t bytes) {
-    const auto lane = lanes.change(i);
-    add(*lane.operator->(), start, 1, bytes);
-  };
-  grow(other, 10);
-  grow(full, 100'000);
+  grow(lanes, other, 10);
+  grow(lanes, full, 100'000);
   CHECK_FALSE(lanes.next_ready(start, nothing).has_value());
-  while (lanes.wants_reading(full)) grow(full, 100'000);
+  while (lanes.wants_reading(full)) grow(lanes, full, 100'000);
   REQUIRE(lanes[full].queued() == 0);  // not a whole batch
   CHECK(lanes.next_ready(start, nothing) == full);
 }
@@ -367,19 +364,15 @@ TEST_CASE("lanes: of those that can't be served the largest gives its memory bac
   const auto a = lanes.index_of("a");
   const auto b = lanes.index_of("b");
   const auto c = lanes.index_of("c");
-  const auto grow = [&](std::size_t i, std::size_t bytes) {
-    const auto lane = lanes.change(i);
-    add(*lane.operator->(), start, 1, bytes);
-  };
-  grow(a, 300'000);
-  grow(b, 700'000);
-  grow(c, 700'000);
+  grow(lanes, a, 300'000);
+  grow(lanes, b, 700'000);
+  grow(lanes, c, 700'000);
   for (const auto i : {a, b}) {
     const auto lane = lanes.change(i);
     lane->busy(lane->take(start), "locked", start);
   }
   CHECK_FALSE(lanes.to_evict(start).has_value());  // there is room
-  grow(c, 700'000);
+  grow(lanes, c, 700'000);
   REQUIRE(lanes.over_budget());
   CHECK(lanes.to_evict(start) == b);
   CHECK_FALSE(lanes.to_evict(start + seconds{1}).has_value());  // their next try is due
