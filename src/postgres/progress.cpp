@@ -6,8 +6,9 @@ namespace lockstep::postgres {
 
 namespace {
 
+// As in docs/operation.md, "Rights on the target".
+constexpr auto create_schema = "CREATE SCHEMA IF NOT EXISTS lockstep";
 constexpr auto create_progress =
-    "CREATE SCHEMA IF NOT EXISTS lockstep;"
     "CREATE TABLE IF NOT EXISTS lockstep.progress ("
     " pipeline text, topic text, partition integer,"
     " next_offset bigint NOT NULL,"
@@ -39,8 +40,12 @@ constexpr auto read_progress =
 Progress::Progress(Session& session, std::string pipeline) : pipeline_{std::move(pipeline)} {
   {
     pqxx::work tx{session.connection()};
-    const auto there = tx.exec("SELECT to_regclass('lockstep.progress') IS NOT NULL");
-    if (!there[0][0].as<bool>()) tx.exec(create_progress);
+    // Asked first: IF NOT EXISTS wants the right to make it even where it is there.
+    const auto there = tx.exec(
+        "SELECT to_regnamespace('lockstep') IS NOT NULL, to_regclass('lockstep.progress') IS NOT "
+        "NULL");
+    if (!there[0][0].as<bool>()) tx.exec(create_schema);
+    if (!there[0][1].as<bool>()) tx.exec(create_progress);
     tx.commit();
   }
   session.connection().prepare("begin_progress", begin_progress);

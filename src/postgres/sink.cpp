@@ -49,6 +49,7 @@ class PostgresSink : public Sink {
   /// about one table: all wait until it is mended.
   static SinkError waiting(SinkError error) {
     error.kind = SinkError::Kind::unavailable;
+    if (error.sqlstate == "42501") error.message += "; docs/operation.md, Rights on the target";
     return error;
   }
 

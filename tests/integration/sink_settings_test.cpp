@@ -1,4 +1,6 @@
 // What is written does not depend on how the target's database, or the role, is set up.
+#include <fstream>
+
 #include "catch.hpp"
 #include "database.hpp"
 #include "lockstep/postgres/sink.hpp"
@@ -36,7 +38,57 @@ class OwnDatabase {
   const std::string url_;
 };
 
+/// The two blocks of SQL under "Rights on the target" in docs/operation.md, the role (which the
+/// stack has) aside, and for table t.
+std::vector<std::string> documented_rights() {
+  std::ifstream file{std::string{LOCKSTEP_SOURCE_DIR} + "/docs/operation.md"};
+  std::vector<std::string> blocks;
+  bool in_section = false;
+  bool in_block = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("## ")) in_section = line == "## Rights on the target";
+    const bool is_sql = in_section && line.starts_with("    ");
+    if (is_sql && !in_block) blocks.emplace_back();
+    in_block = is_sql;
+    if (const auto at = line.find("users, orders"); at != std::string::npos) {
+      line.replace(at, 13, "t");
+    }
+    if (is_sql && line.find("CREATE ROLE") == std::string::npos) blocks.back() += line + "\n";
+  }
+  return blocks;
+}
+
 }  // namespace
+
+TEST_CASE("sink: a role with the documented rights, and no more, is enough") {
+  const auto rights = documented_rights();
+  REQUIRE(rights.size() == 2);
+  const auto makes_its_table = GENERATE(true, false);
+  CAPTURE(makes_its_table);
+  const OwnDatabase own{"sink_test_rights", ""};
+  Database target{own.url()};
+  target.exec("CREATE TABLE t (id int PRIMARY KEY, v text)");
+  auto url = own.url();
+  url.replace(url.find("postgres:postgres@"), 18, "lockstep:lockstep@");
+  const Relation relation{"public", "t"};
+  const auto sink = postgres::make_sink({"p", url, "", ""});
+
+  const auto refused = sink->apply(std::move(Made{relation, std::nullopt, 1}.upsert(1, "a")).batch);
+  CHECK(kind_of(refused) == Kind::unavailable);  // of no use for any table
+  CHECK(refused.error().message ==
+        "permission denied for database sink_test_rights (SQLSTATE 42501); docs/operation.md, "
+        "Rights on the target");
+
+  auto sql = rights[0];
+  if (!makes_its_table) sql.replace(sql.find("CREATE SCHEMA"), std::string::npos, rights[1]);
+  target.exec(sql);
+  REQUIRE(sink->apply(std::move(Made{relation, std::nullopt, 1}.upsert(1, "a")).batch));
+  REQUIRE(sink->apply(std::move(Made{relation, 1, 2}.upsert(1, "b")).batch));
+  REQUIRE(sink->apply(std::move(Made{relation, 2, 3}.truncate()).batch));
+  REQUIRE(sink->apply(std::move(Made{relation, 3, 5}.upsert(2, "c").remove(1)).batch));
+  CHECK(target.text("SELECT string_agg(id || v, ' ') FROM t") == "2c");
+  CHECK(target.text("SELECT next_offset FROM lockstep.progress") == "5");
+}
 
 TEST_CASE("sink: a database in LATIN1 gets the characters that it has, and no others") {
   const OwnDatabase own{"sink_test_latin1",
