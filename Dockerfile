@@ -4,10 +4,15 @@ FROM debian:trixie-slim AS build
 WORKDIR /lockstep
 COPY tools/packages.sh tools/
 RUN tools/packages.sh build
-COPY . .
-RUN cmake --preset release && cmake --build --preset release
+COPY CMakeLists.txt CMakePresets.json ./
+COPY include include
+COPY src src
+# The daemon first: an edit in tools/ must not compile it again.
+RUN touch tools/CMakeLists.txt && cmake --preset release && cmake --build --preset release
+COPY tools/CMakeLists.txt tools/*.cpp tools/*.hpp tools/
+RUN cmake --preset release && cmake --build --preset release && strip build/bin/*
 # The packages of the linked libraries, asked from the system: nobody has to keep a list.
-RUN ldd build/bin/lockstepd | awk '$3 ~ /^\// { print $3 }' | xargs readlink -f | xargs dpkg-query -S \
+RUN ldd build/bin/* | awk '$3 ~ /^\// { print $3 }' | sort -u | xargs readlink -f | xargs dpkg-query -S \
         | cut -d : -f 1 | sort -u >packages
 
 FROM debian:trixie-slim
@@ -18,6 +23,6 @@ RUN apt-get update -qq \
     && useradd --system --no-create-home --shell /usr/sbin/nologin lockstep
 COPY --from=build /lockstep/build/bin/ /usr/local/bin/
 COPY config/lockstep.yaml /etc/lockstep/
+ENV LOCKSTEP_CONFIG=/etc/lockstep/lockstep.yaml
 USER lockstep
-ENTRYPOINT ["lockstepd"]
-CMD ["--config", "/etc/lockstep/lockstep.yaml"]
+CMD ["lockstepd"]

@@ -10,26 +10,25 @@ RUN_DIR=$STATE_DIR/run
 LOG_DIR=$STATE_DIR/log
 # shellcheck source=tools/stack/process.sh
 . tools/stack/process.sh
-# shellcheck source=tools/stack/connector.sh
-. tools/stack/connector.sh
 
 usage() {
   cat <<'END'
 usage: ./setup.sh [up|down|reset|status|logs [SERVICE]] [--engine docker|local]
 
-  up               install what is missing, build, start everything, wait for the sample rows in the target (default);
+  up               install what is missing, build, start everything, wait until a change arrives in the target (default);
                    again is safe: it rebuilds, updates the connector and restarts the daemon
   down             stop everything, keep the data
   reset            stop everything and delete the data
   status           what runs, and where
   logs [SERVICE]   follow the logs of all, or of one: source target kafka connect lockstepd
 
-  --engine docker  in containers; the default where a Docker engine answers
+  --engine docker  in containers; the default where a Docker engine and Compose answer
   --engine local   as plain processes, data in .local/
                    (the engine of the first `up` stays until `reset`)
 
 Ports: SOURCE_PORT (5432)  TARGET_PORT (5433)  KAFKA_PORT (9092)  CONNECT_PORT (8083), for example
   SOURCE_PORT=15432 ./setup.sh
+Moved ports are written into .env, where Docker Compose, lockstepd, demo and check_target_db find them.
 END
 }
 
@@ -41,18 +40,55 @@ usage_error() {
 
 step() { printf '%-10s %s\n' "$1" "$2"; }
 
-connector_file=debezium-config/postgres-connector.json
+# --- ports ------------------------------------------------------------------------------------------------------------
+
+declare -A default_port=([SOURCE_PORT]=5432 [TARGET_PORT]=5433 [KAFKA_PORT]=9092 [KAFKA_CONTROLLER_PORT]=9093
+  [CONNECT_PORT]=8083)
+
+# For each port: the environment's, else what .env remembers, else the default.
+read_ports() {
+  local variable value
+  for variable in "${!default_port[@]}"; do
+    value=${!variable:-}
+    if [[ -z $value && -f .env ]]; then value=$(sed -n "s/^$variable=//p" .env | tail -n 1 | tr -d "\"' \r"); fi
+    value=${value:-${default_port[$variable]}}
+    [[ $value =~ ^[1-9][0-9]{0,4}$ && $value -lt 65536 ]] || die "$variable=$value is not a port number"
+    export "$variable=$value"
+  done
+}
+
+# Only lines of ours are touched: the file may be the user's.
+remember_ports() {
+  local variable lines=()
+  for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT; do
+    [[ ${!variable} == "${default_port[$variable]}" ]] || lines+=("$variable=${!variable}")
+  done
+  forget_ports
+  if ((${#lines[@]})); then printf '%s\n' "${lines[@]}" >>.env; fi
+}
+
+forget_ports() {
+  local variable
+  [[ -f .env ]] || return 0
+  for variable in "${!default_port[@]}"; do sed -i "/^$variable=/d" .env; done
+  if [[ ! -s .env ]]; then rm .env; fi
+}
 
 # --- engine local -----------------------------------------------------------------------------------------------------
 
 local_stack() { LOCKSTEP_STATE_DIR=$STATE_DIR tools/stack/local.sh "$@"; }
+
+local_usable() { :; }
+
+# Whether a cluster or a broker of ours lies here, even half made.
+local_has_data() { [[ -e $STATE_DIR/pg-root || -e $STATE_DIR/kafka ]]; }
 
 local_up() {
   tools/packages.sh build stack
   # Before the build, which takes minutes: a taken port should be known at once.
   step stack "PostgreSQL source and target, Kafka, Kafka Connect"
   local_stack up
-  local_addresses
+  remember
   step connector "postgres-connector"
   local_stack connector
   build
@@ -72,7 +108,7 @@ start_daemon() {
   stop_daemon
   step lockstepd "--config config/lockstep.yaml"
   # All of it named, so that a variable of the user's cannot send the sample rows to another database.
-  TARGET_HOST=127.0.0.1 TARGET_PASSWORD=postgres \
+  KAFKA_BROKERS=127.0.0.1:$KAFKA_PORT TARGET_HOST=127.0.0.1 TARGET_PASSWORD=lockstep \
     launch lockstepd "$project/build/bin/lockstepd" --config "$project/config/lockstep.yaml"
 }
 
@@ -81,19 +117,12 @@ stop_daemon() {
   await_stop lockstepd 10
 }
 
-# Sets the ports and KAFKA_BROKERS, for us and for the daemon.
-local_addresses() {
-  local assignments
-  assignments=$(local_stack env)
-  eval "$assignments"
-}
-
-local_daemon_alive() { running lockstepd || fail_with_log lockstepd "lockstepd ended"; }
+local_check_daemon() { running lockstepd || fail_with_log lockstepd "lockstepd ended"; }
 
 local_sql() { # source|target QUERY
-  local url=$SOURCE_URL
-  [[ $1 == source ]] || url=$TARGET_URL
-  psql -X -At -c "$2" "$url"
+  local number=$SOURCE_PORT
+  [[ $1 == source ]] || number=$TARGET_PORT
+  PGPASSWORD=postgres psql -X -At -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$number" -U postgres -d "$1_db" -c "$2"
 }
 
 local_down() {
@@ -117,45 +146,77 @@ local_logs() {
   local_stack logs "$@"
 }
 
+local_hints() {
+  cat <<END
+  change a row      PGPASSWORD=postgres psql -h localhost -p $SOURCE_PORT -U postgres source_db -c "UPDATE users SET name = 'Ada King' WHERE id = 1"
+  and see it there  build/bin/check_target_db users
+  watch changes go  build/bin/demo
+END
+}
+
 # --- engine docker ----------------------------------------------------------------------------------------------------
 
-docker_answers() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
+# Says why it can't be used, if it can't.
+docker_usable() {
+  if ! command -v docker >/dev/null || ! docker info >/dev/null 2>&1; then
+    printf 'no Docker engine answers here\n'
+  elif ! docker compose version >/dev/null 2>&1 && ! docker-compose version >/dev/null 2>&1; then
+    printf 'a Docker engine answers, but Compose is missing (packages: docker-compose-plugin, docker-compose)\n'
+  else
+    return 0
+  fi
+  return 1
+}
 
 compose() {
   if docker compose version >/dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi
 }
 
 docker_up() {
-  command -v curl >/dev/null || die "curl is missing"
-  if [[ -z $(compose ps -q) ]]; then docker_check_ports; fi
-  step stack "building images and starting containers"
-  compose up -d --build
-  SOURCE_PORT=$(docker_port source 5432)
-  TARGET_PORT=$(docker_port target 5432)
-  KAFKA_BROKERS=127.0.0.1:$(docker_port kafka 9092)
-  CONNECT_URL=http://127.0.0.1:$(docker_port connect 8083)
+  docker_check_ports
+  step images "PostgreSQL, Kafka and Connect, lockstepd (log: .local/log/images.log)"
+  mkdir -p "$LOG_DIR"
+  compose build >"$(log_of images)" 2>&1 || fail_with_log images "an image could not be built"
+  remember
+  step stack "PostgreSQL source and target, Kafka, Kafka Connect"
+  compose up -d source target kafka connect >"$(log_of containers)" 2>&1 ||
+    fail_with_log containers "the containers did not start: see also ./setup.sh logs"
   step connector "postgres-connector"
-  register_connector "$CONNECT_URL" "$connector_file" || die "the connector does not run: see ./setup.sh logs connect"
+  compose exec -T connect /lockstep/tools/stack/local.sh connector ||
+    die "the connector does not run: see ./setup.sh logs connect"
+  step lockstepd "--config config/lockstep.yaml"
+  # Anew each time: a table may have stopped, or the configuration changed.
+  compose up -d --no-deps --force-recreate lockstepd >"$(log_of containers)" 2>&1 ||
+    fail_with_log containers "lockstepd did not start"
 }
 
-docker_port() { compose port "$1" "$2" | sed 's/.*://'; } # SERVICE PORT-IN-THE-CONTAINER
-
+# Of those that no container of ours holds already.
 docker_check_ports() {
-  local entry
-  for entry in SOURCE_PORT=5432 TARGET_PORT=5433 KAFKA_PORT=9092 CONNECT_PORT=8083; do
-    local variable=${entry%=*} number
-    number=${!variable:-${entry#*=}}
-    if port_taken "$number"; then
-      die "port $number is taken: stop what uses it, or choose another with $variable=..."
+  local variable published
+  published=$(docker ps --filter "label=com.docker.compose.project.working_dir=$project" --format '{{.Ports}}')
+  for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT CONNECT_PORT; do
+    if [[ $published != *":${!variable}->"* ]] && port_taken "${!variable}"; then
+      die "port ${!variable} is taken: stop what uses it, or choose another with $variable=..."
     fi
   done
 }
 
-docker_daemon_alive() {
-  [[ $(docker inspect -f '{{.State.Running}}' "$(compose ps -q lockstepd)") == true ]] || die "lockstepd ended: see ./setup.sh logs lockstepd"
+# The daemon stays in its container even if the configuration is wrong (docker-compose.yaml says why).
+docker_check_daemon() {
+  local state
+  state=$(docker inspect -f '{{.State.Status}} {{.RestartCount}}' "$(compose ps -q lockstepd)")
+  if [[ $state != 'running 0' ]] || compose exec -T lockstepd grep -q sleep /proc/1/comm; then
+    compose logs --tail 15 lockstepd >&2
+    die "lockstepd does not run, see above"
+  fi
 }
 
-docker_sql() { compose exec -T "$1" psql -X -At -U postgres -d "$1_db" -c "$2"; }
+docker_sql() { # source|target QUERY
+  local number=5432
+  [[ $1 == source ]] || number=5433
+  compose exec -T -e PGPASSWORD=postgres "$1" \
+    psql -X -At -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$number" -U postgres -d "$1_db" -c "$2"
+}
 
 docker_down() { compose down; }
 
@@ -165,80 +226,127 @@ docker_reset() {
 }
 
 docker_status() {
-  local number
   compose ps
-  if number=$(docker_port connect 8083 2>/dev/null) && [[ -n $number ]]; then
-    step connector "$(connector_state "http://127.0.0.1:$number" "$(connector_name "$connector_file")")"
+  if [[ -n $(compose ps -q connect) ]]; then
+    step connector "$(compose exec -T connect /lockstep/tools/stack/local.sh connector-state)"
   fi
 }
 
 docker_logs() { compose logs --tail 40 -f "$@"; }
 
+docker_hints() {
+  local compose='docker compose'
+  docker compose version >/dev/null 2>&1 || compose=docker-compose
+  cat <<END
+  change a row      $compose exec source psql -h localhost -U postgres source_db -c "UPDATE users SET name = 'Ada King' WHERE id = 1"
+  and see it there  $compose exec lockstepd check_target_db users
+  watch changes go  $compose exec lockstepd demo
+END
+}
+
 # --- both -------------------------------------------------------------------------------------------------------------
 
 # The engine that was asked for, else the one in use, else what the machine offers.
 choose_engine() {
-  local used=
-  if [[ -f $STATE_DIR/engine ]]; then used=$(<"$STATE_DIR/engine"); fi
-  engine=${engine:-$used}
-  if [[ -z $engine ]]; then
-    if docker_answers; then engine=docker; else engine=local; fi
+  local used='' reason
+  if [[ -f $STATE_DIR/engine ]]; then
+    used=$(<"$STATE_DIR/engine")
+  elif local_has_data; then
+    used=local
   fi
-  if [[ $action == up && -n $used && $used != "$engine" ]]; then
+  if [[ $action == up && -n $engine && -n $used && $used != "$engine" ]]; then
     die "the stack was made with --engine $used; ./setup.sh reset first"
   fi
+  engine=${engine:-$used}
+  if [[ -z $engine ]]; then
+    if reason=$(docker_usable); then
+      engine=docker
+    else
+      engine=local
+      if [[ $action == up && $reason == *Compose* ]]; then step engine "local: $reason"; fi
+    fi
+  elif ! reason=$("${engine}_usable"); then
+    [[ $used == "$engine" ]] || die "$reason: start it, or use --engine local"
+    die "$reason, and this stack is in its containers: start it (to give the stack up: rm $STATE_DIR/engine)"
+  fi
+}
+
+# From here on there is something to stop and to delete, and ports that the tools must know.
+remember() {
+  mkdir -p "$STATE_DIR"
+  printf '%s\n' "$engine" >"$STATE_DIR/engine"
+  remember_ports
 }
 
 up() {
   local rows
-  [[ $engine == local ]] || docker_answers || die "no Docker engine answers here: start it, or use --engine local"
-  mkdir -p "$STATE_DIR"
-  printf '%s\n' "$engine" >"$STATE_DIR/engine"
+  [[ ! -e build || -w build ]] ||
+    die "build/ belongs to $(stat -c %U build): run this under that account, or give the folder away"
   "${engine}_up"
   wait_for_rows
+  wait_for_change
   rows="$("${engine}_sql" target 'SELECT count(*) FROM users') users, $("${engine}_sql" target 'SELECT count(*) FROM orders') orders"
   step target "holds what the source holds: $rows ($SECONDS s in all)"
   cat <<END
 
 source     postgresql://postgres:postgres@localhost:$SOURCE_PORT/source_db
 target     postgresql://postgres:postgres@localhost:$TARGET_PORT/target_db
-kafka      $KAFKA_BROKERS
-connect    $CONNECT_URL
+kafka      127.0.0.1:$KAFKA_PORT
+connect    http://127.0.0.1:$CONNECT_PORT
 lockstepd  ./setup.sh logs lockstepd
 
 Try next:
-  change a row      $(psql_hint source) -c "UPDATE users SET name = 'Ada King' WHERE id = 1"
-  and see it there  $(psql_hint target) -c "SELECT id, name, synced_at FROM users"
+END
+  "${engine}_hints"
+  cat <<END
   what runs         ./setup.sh status
   stop, delete      ./setup.sh down, ./setup.sh reset
 END
 }
 
-psql_hint() { # source|target
-  local number=$SOURCE_PORT
-  [[ $1 == source ]] || number=$TARGET_PORT
-  case $engine in
-    local) printf 'psql postgresql://postgres:postgres@localhost:%s/%s_db' "$number" "$1" ;;
-    docker) printf 'docker compose exec %s psql -U postgres %s_db' "$1" "$1" ;;
-  esac
+# await SECONDS WHAT COMMAND...: until it succeeds; the daemon must live meanwhile. WHAT is said if it never does.
+await() {
+  local seconds=$1 what=$2 deadline=$((SECONDS + $1))
+  shift 2
+  until "$@"; do
+    "${engine}_check_daemon"
+    ((SECONDS < deadline)) || die "after $seconds s $what: see ./setup.sh status and ./setup.sh logs lockstepd"
+    sleep 0.2
+  done
 }
 
-# Equal counts are enough to see that the pipeline flows.
+count() { "${engine}_sql" "$1" "SELECT count(*) FROM $2" || die "the $1 can't be asked for its $2"; } # source|target TABLE
+
+same_count() {
+  local here there
+  here=$(count source "$1") && there=$(count target "$1") || exit 1
+  [[ $here == "$there" ]]
+}
+
 wait_for_rows() {
-  local table there here='' deadline=$((SECONDS + 60))
+  local table
+  for table in users orders; do await 60 "the target does not have as many $table as the source" same_count "$table"; done
+}
+
+# Equal counts may be of yesterday. A row that is written with the values that it has shows that changes flow now.
+wait_for_change() {
+  local table id before
   for table in users orders; do
-    until
-      here=$("${engine}_sql" source "SELECT count(*) FROM $table")
-      there=$("${engine}_sql" target "SELECT count(*) FROM $table")
-      [[ $here == "$there" ]]
-    do
-      "${engine}_daemon_alive"
-      ((SECONDS < deadline)) ||
-        die "after 60 s the target has $there of $here $table: see ./setup.sh status and ./setup.sh logs"
-      sleep 0.2
-    done
+    id=$("${engine}_sql" source "SELECT min(id) FROM $table")
+    [[ -n $id ]] || continue
+    before=$(synced_at "$table" "$id")
+    "${engine}_sql" source "UPDATE $table SET id = id WHERE id = $id"
+    await 60 "a change of $table has not arrived in the target" synced_after "$table" "$id" "$before"
   done
-  "${engine}_daemon_alive"
+  "${engine}_check_daemon"
+}
+
+synced_at() { "${engine}_sql" target "SELECT synced_at FROM $1 WHERE id = $2" || die "the target can't be asked"; } # TABLE ID
+
+synced_after() { # TABLE ID BEFORE
+  local now
+  now=$(synced_at "$1" "$2") || exit 1
+  [[ -n $now && $now != "$3" ]]
 }
 
 parse_arguments() {
@@ -278,5 +386,15 @@ engine=
 action=
 arguments=()
 parse_arguments "$@"
+[[ ! -e $STATE_DIR || -O $STATE_DIR ]] ||
+  die "$STATE_DIR belongs to $(stat -c %U "$STATE_DIR"), who made this stack: run this under that account, or let it ./setup.sh reset"
+read_ports
 choose_engine
-if [[ $action == up ]]; then up; else "${engine}_$action" "${arguments[@]}"; fi
+case $action in
+  up) up ;;
+  reset)
+    "${engine}_reset"
+    forget_ports
+    ;;
+  *) "${engine}_$action" "${arguments[@]}" ;;
+esac

@@ -10,9 +10,11 @@ usage: tools/packages.sh GROUP...
   tests   what its tests need besides
   lint    what tools/lint.sh and the build with sanitizers need
   trixie  what makes the Debian 13 root of tests/run.sh debian13
-  stack   what the local stack runs on: PostgreSQL, Java, Maven
+  stack   what the local stack runs on: the next three
+  postgres  kafka  maven
 
-As root, or with a sudo that asks for no password, it installs; else it prints the line to copy and exits with 1.
+As root it installs, else with sudo, which may ask for a password on the terminal; where neither is possible it prints
+the line to run and exits with 1.
 END
 }
 
@@ -21,7 +23,7 @@ build_packages=(g++ cmake ninja-build pkg-config librdkafka-dev libpqxx-dev libs
 tests_packages=(catch2)
 lint_packages=(ccache clang clang-format clang-tidy shellcheck)
 trixie_packages=(debootstrap debian-archive-keyring)
-stack_packages=(postgresql maven curl ca-certificates)
+kafka_packages=(curl ca-certificates)
 
 usage_error() {
   usage >&2
@@ -75,8 +77,10 @@ missing() {
         wanted+=("${lint_packages[@]}")
         ;;
       trixie) wanted+=("${trixie_packages[@]}") ;;
-      stack)
-        wanted+=("${stack_packages[@]}")
+      postgres) wanted+=(postgresql) ;;
+      maven) wanted+=(maven ca-certificates) ;;
+      kafka)
+        wanted+=("${kafka_packages[@]}")
         java_is_new_enough || wanted+=("$(java_package)")
         ;;
     esac
@@ -85,12 +89,26 @@ missing() {
 }
 
 # Debian's postgresql package starts a cluster of its own on 5432, the port of ours, unless it is told not to before.
-without_default_cluster() {
-  installed postgresql-common && return
+# The machine's owner keeps the file as it was.
+install_without_default_cluster() { # PACKAGE...
+  local file=/etc/postgresql-common/createcluster.conf
   apt_install postgresql-common
-  sed -i 's/^#* *create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
-  grep -q '^create_main_cluster = false' /etc/postgresql-common/createcluster.conf ||
-    printf 'create_main_cluster = false\n' >>/etc/postgresql-common/createcluster.conf
+  cp -p "$file" "$file.lockstep"
+  # shellcheck disable=SC2064  # the name is known now
+  trap "mv '$file.lockstep' '$file'" EXIT
+  sed -i '/^#*[ \t]*create_main_cluster/d; $a create_main_cluster = false' "$file"
+  apt_install "$@"
+}
+
+# The oldest libraries that we build with are Debian 12's; Ubuntu has them since 24.04.
+check_distribution() {
+  local offered
+  offered=$(apt-cache policy librdkafka-dev 2>/dev/null | sed -n 's/^ *Candidate: \([0-9].*\)/\1/p')
+  if [[ -n $offered ]] && dpkg --compare-versions "$offered" lt 2.0; then
+    printf 'error: %s\n' "this system is too old to build lockstepd: its librdkafka is $offered, Debian 12's 2.0.2 is the
+  oldest supported. Debian 12, Ubuntu 24.04 and later will do, or ./setup.sh --engine docker" >&2
+    exit 1
+  fi
 }
 
 apt_install() {
@@ -100,31 +118,41 @@ apt_install() {
   return 1
 }
 
+# The same as a line for a user's shell; the path may hold spaces.
+command_line() { printf '%q ' sudo "$(realpath "$0")" "$@"; }
+
 main() {
-  local group packages
+  local group groups=() packages
   (($# > 0)) || usage_error
   for group in "$@"; do
     case $group in
-      build | tests | lint | trixie | stack) ;;
+      build | tests | lint | trixie | postgres | kafka | maven) groups+=("$group") ;;
+      stack) groups+=(postgres kafka maven) ;;
       -h | --help) usage && exit ;;
       *) usage_error ;;
     esac
   done
   command -v dpkg-query >/dev/null || exit 0 # not Debian: whoever needs a program will say that it is missing
-  mapfile -t packages < <(missing "$@")
+  if [[ " ${groups[*]} " == *' build '* ]]; then check_distribution; fi
+  mapfile -t packages < <(missing "${groups[@]}")
   ((${#packages[@]})) || exit 0
   if ((EUID == 0)); then
     printf 'installing %s\n' "${packages[*]}"
     apt-get update -qq
-    # Looked up again: before the update there may have been no list to choose a Java from.
-    mapfile -t packages < <(missing "$@")
-    if [[ " ${packages[*]} " == *' postgresql '* ]]; then without_default_cluster; fi
-    apt_install "${packages[@]}"
-  elif sudo -n true 2>/dev/null; then
-    exec sudo -n "$0" "$@"
+    # Looked up again: before the update there may have been no list.
+    if [[ " ${groups[*]} " == *' build '* ]]; then check_distribution; fi
+    mapfile -t packages < <(missing "${groups[@]}")
+    if [[ " ${packages[*]} " == *' postgresql '* ]] && ! installed postgresql-common; then
+      install_without_default_cluster "${packages[@]}"
+    else
+      apt_install "${packages[@]}"
+    fi
+  elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 && -t 2 ]]; }; then
+    printf 'packages are missing, installing them with sudo: %s\n' "${packages[*]}"
+    exec sudo "$0" "$@"
   else
-    printf 'error: packages are missing; install them with this line, then try again:\n  %s\n' \
-      "sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages[*]}" >&2
+    printf 'error: packages are missing: %s\ninstall them with this line, or have root run it without sudo; then try again:\n  %s\n' \
+      "${packages[*]}" "$(command_line "$@")" >&2
     exit 1
   fi
 }

@@ -27,6 +27,8 @@ usage: local.sh COMMAND [ARGUMENT...]
   freeze-service SERVICE  SIGSTOP to kafka or connect: it answers nobody, and keeps its connections
   thaw-service SERVICE    SIGCONT: it goes on
   connector [FILE]        register or update a connector, and wait until it runs
+  connector-state         of the default connector and its task
+  serve SERVICE           start it and stay until it ends or SIGTERM comes, its log on stdout: what a container runs
   status                  what runs, and where
   logs [SERVICE]          show the logs as they grow
   env                     addresses as shell assignments
@@ -40,6 +42,9 @@ Environment (default):
   SOURCE_PORT (5432)  TARGET_PORT (5433)  KAFKA_PORT (9092)  KAFKA_CONTROLLER_PORT (9093)  CONNECT_PORT (8083)
   LOCKSTEP_FSYNC          off: PostgreSQL survives its own crash, but not the machine's (on)
   LOCKSTEP_JAVA_HEAP      of Kafka and of Connect, each (512m)
+  LOCKSTEP_CONTAINER      the services are containers called source, target, kafka and connect: each listens on all
+                          addresses, Kafka also on 29092 for the other containers (empty: all are here, on loopback)
+  KAFKA_PUBLISHED_PORT    the host's port that such a Kafka is published on (9092)
 A port, once used, stays with its state directory until the variable says another or \`reset\` is called.
 END
 }
@@ -104,11 +109,17 @@ need_java() {
   ((${version:-0} >= 17)) || die "Java ${version:-?} is too old, Kafka needs 17: run tools/packages.sh stack"
 }
 
-# PostgreSQL's newest installed version: Debian keeps its programs out of PATH.
+# postgres_bin [DATA]: where the programs of a cluster's version lie, else the newest: Debian keeps them out of PATH.
 postgres_bin() {
-  local bin
+  local bin version
   bin=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
   [[ -x $bin/initdb && -x $bin/postgres ]] || die "PostgreSQL is missing: run tools/packages.sh stack"
+  # Asked as the cluster's owner: nobody else may look into it.
+  if [[ -d ${1:-} ]] && version=$(as_owner_of "$1" cat "$1/PG_VERSION"); then
+    bin=/usr/lib/postgresql/$version/bin
+    [[ -x $bin/postgres ]] ||
+      die "$1 is a cluster of PostgreSQL $version, whose programs are gone: install postgresql-$version, or reset"
+  fi
   printf '%s\n' "$bin"
 }
 
@@ -129,7 +140,9 @@ fill_lib() {
   local maven=(mvn -B -f "$here/pom.xml" package "-Dstack.lib=$LIB_DIR")
   need_command mvn
   say "fetching Kafka and Debezium (about 80 MB, once)"
-  rm -rf "${LIB_DIR:?}"/*
+  # All of it: the Maven plugin keeps hidden markers of what it takes for unpacked.
+  rm -rf "${LIB_DIR:?}"
+  mkdir -p "$LIB_DIR"
   "${maven[@]}" -o >"$(log_of maven)" 2>&1 8>&- 9>&- || "${maven[@]}" >"$(log_of maven)" 2>&1 8>&- 9>&- ||
     fail_with_log maven "Maven could not fetch Kafka and Debezium"
   sha256sum <"$here/pom.xml" >"$LIB_DIR/stamp"
@@ -184,6 +197,10 @@ prepare_postgres() { # source|target
   as_owner_of "$root" "$(postgres_bin)/initdb" "${options[@]}" -D "$data.new" >"$(log_of "$1")" 2>&1 9>&- ||
     fail_with_log "$1" "could not make the $1 cluster"
   rm -f "$password"
+  if [[ -n $container ]]; then
+    # shellcheck disable=SC2016  # the shell of the data's owner expands it
+    as_owner_of "$root" sh -c 'echo "host all all all scram-sha-256" >>"$0"' "$data.new/pg_hba.conf"
+  fi
   mv "$data.new" "$data" # whole or not there
 }
 
@@ -202,11 +219,12 @@ drop_stale_lock() { # DATA-FOLDER
 }
 
 start_postgres() { # source|target
-  local data command
+  local data bin command
   data=$(pg_root)/$1
   drop_stale_lock "$data"
-  # No socket file: its path may not be longer than 107 bytes, ours may. Loopback only.
-  command=("$(postgres_bin)/postgres" -D "$data" -c "port=$(port_of "$1")" -c listen_addresses=127.0.0.1
+  bin=$(postgres_bin "$data")
+  # No socket file: its path may not be longer than 107 bytes, ours may.
+  command=("$bin/postgres" -D "$data" -c "port=$(port_of "$1")" -c "listen_addresses=$listen"
     -c unix_socket_directories= -c "cluster_name=lockstep-$1" -c "fsync=${LOCKSTEP_FSYNC:-on}"
     -c "full_page_writes=${LOCKSTEP_FSYNC:-on}")
   [[ $1 == source ]] && command+=(-c wal_level=logical)
@@ -222,18 +240,24 @@ sql() { # source|target DATABASE PSQL-OPTION...
 
 postgres_answers() { sql "$1" postgres -c 'SELECT 1'; }
 
-# The init scripts, once per cluster, in one transaction: half of them is never seen.
+# The init scripts that this cluster has not seen yet, in one transaction: half of them is never seen.
 fill_postgres() { # source|target
-  local done_file database=$1_db script
-  done_file=$STATE_DIR/$1.filled
-  [[ -f $done_file ]] && return
+  local record=$STATE_DIR/$1.filled database=$1_db script files=() names=() seen=' '
+  if [[ -f $record ]]; then seen=" $(tr '\n' ' ' <"$record")"; fi
+  # What was recorded before there were names in the record.
+  if [[ -f $record && ! -s $record ]]; then seen=' 01-tables.sql 02-debezium.sql '; fi
+  for script in "$project/init-scripts/$1"/*.sql; do
+    [[ $seen != *" ${script##*/} "* ]] || continue
+    files+=(-f "$script")
+    names+=("${script##*/}")
+  done
+  ((${#files[@]})) || return 0
   if [[ -z $(sql "$1" postgres -At -c "SELECT 1 FROM pg_database WHERE datname = '$database'") ]]; then
     sql "$1" postgres -c "CREATE DATABASE $database"
   fi
-  local files=()
-  for script in "$project/init-scripts/$1"/*.sql; do files+=(-f "$script"); done
   sql "$1" "$database" -1 "${files[@]}" || die "init-scripts/$1 failed"
-  touch "$done_file"
+  # shellcheck disable=SC2086  # words, one a line
+  printf '%s\n' $seen "${names[@]}" >"$record"
 }
 
 # --- Kafka and Connect ------------------------------------------------------------------------------------------------
@@ -253,17 +277,24 @@ random_cluster_id() {
 }
 
 configure_kafka() {
-  local controller=127.0.0.1:${port[KAFKA_CONTROLLER_PORT]}
+  local controller=127.0.0.1:${port[KAFKA_CONTROLLER_PORT]} listeners advertised
   mkdir -p "$STATE_DIR/kafka" "$STATE_DIR/tmp"
+  listeners=PLAINTEXT://$listen:${port[KAFKA_PORT]}
+  advertised=PLAINTEXT://127.0.0.1:${port[KAFKA_PORT]}
+  if [[ -n $container ]]; then
+    advertised=PLAINTEXT://127.0.0.1:${KAFKA_PUBLISHED_PORT:-9092}
+    listeners+=,CONTAINERS://$listen:29092
+    advertised+=,CONTAINERS://kafka:29092
+  fi
   cat "$here/kafka.properties" - >"$STATE_DIR/kafka/server.properties" <<END
 
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@$controller
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:${port[KAFKA_PORT]},CONTROLLER://$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:${port[KAFKA_PORT]}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=$listeners,CONTROLLER://$controller
+advertised.listeners=$advertised
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTAINERS:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs=$STATE_DIR/kafka/data
 END
 }
@@ -300,8 +331,8 @@ prepare_connect() {
   mkdir -p "$STATE_DIR/connect" "$STATE_DIR/tmp"
   cat "$here/connect.properties" - >"$STATE_DIR/connect/worker.properties" <<END
 
-bootstrap.servers=127.0.0.1:${port[KAFKA_PORT]}
-listeners=http://127.0.0.1:${port[CONNECT_PORT]}
+bootstrap.servers=$brokers
+listeners=http://$listen:${port[CONNECT_PORT]}
 plugin.path=$LIB_DIR/plugins
 END
 }
@@ -309,12 +340,12 @@ END
 start_connect() {
   local options
   mapfile -t options < <(java_options)
-  SOURCE_HOST=127.0.0.1 SOURCE_PORT=${port[SOURCE_PORT]} DEBEZIUM_PASSWORD=debezium \
+  SOURCE_HOST=$source_host SOURCE_PORT=${port[SOURCE_PORT]} DEBEZIUM_PASSWORD=debezium \
     launch connect java "${options[@]}" org.apache.kafka.connect.cli.ConnectDistributed \
     "$STATE_DIR/connect/worker.properties"
 }
 
-connect_answers() { curl -fs -m 5 "$connect_url/health"; }
+connect_answers() { loopback_curl -fs -m 5 "$connect_url/health"; }
 
 # --- commands ---------------------------------------------------------------------------------------------------------
 
@@ -426,6 +457,31 @@ connector() {
   register_connector "$connect_url" "$1" || die "the connector does not run; Connect's log: $(log_of connect)"
 }
 
+# For a container: one service in the foreground. Kept apart from its log, it would not be seen by `docker logs`.
+serve() { # SERVICE
+  local log tail_pid
+  log=$(log_of "$1")
+  mkdir -p "$LOG_DIR"
+  rm -f "/tmp/$1.ready"
+  # shellcheck disable=SC2064  # the service is known now
+  trap "exec 9>&-; down '$1'; exit 0" TERM INT
+  : >"$log"
+  tail -n +1 -F "$log" 2>/dev/null 9>&- &
+  tail_pid=$!
+  up "$1"
+  exec 9>&- # others may have the lock
+  touch "/tmp/$1.ready"
+  say "$1 is ready"
+  while running "$1"; do
+    sleep 1 &
+    wait $! || true # a signal ends the wait at once
+  done
+  kill "$tail_pid"
+  die "$1 has ended"
+}
+
+default_connector_state() { connector_state "$connect_url" "$(connector_name "$default_connector")"; }
+
 status() {
   local service pid
   for service in "${services[@]}"; do
@@ -436,7 +492,7 @@ status() {
     fi
   done
   if running connect; then
-    printf '%-10s %s\n' connector "$(connector_state "$connect_url" "$(connector_name "$default_connector")")"
+    printf '%-10s %s\n' connector "$(default_connector_state)"
   fi
 }
 
@@ -478,6 +534,9 @@ usage_error() {
   exit 2
 }
 
+container=${LOCKSTEP_CONTAINER:-}
+listen=127.0.0.1 source_host=127.0.0.1
+if [[ -n $container ]]; then listen=0.0.0.0 source_host=source; fi
 default_connector=$project/debezium-config/postgres-connector.json
 
 main() {
@@ -486,6 +545,8 @@ main() {
   [[ -n $action ]] || usage_error 'which command?'
   read_ports
   connect_url=http://127.0.0.1:${port[CONNECT_PORT]}
+  brokers=127.0.0.1:${port[KAFKA_PORT]}
+  if [[ -n $container ]]; then brokers=kafka:29092; fi
   case $action in
     up | start-service | down | stop-service)
       check_services "$@"
@@ -514,15 +575,22 @@ main() {
       (($# <= 1)) || usage_error 'connector takes one file'
       connector "${1:-$default_connector}"
       ;;
+    serve)
+      (($# == 1)) || usage_error 'serve takes one service'
+      check_services "$1"
+      lock
+      serve "$1"
+      ;;
     logs)
       (($# <= 1)) || usage_error 'logs takes one service'
       check_services "$@"
       logs "$@"
       ;;
-    status | env | reset)
+    status | connector-state | env | reset)
       (($# == 0)) || usage_error "$action takes no argument"
       case $action in
         status) status ;;
+        connector-state) default_connector_state ;;
         env) print_env ;;
         reset) if [[ -d $STATE_DIR ]]; then lock && reset; fi ;;
       esac
