@@ -117,7 +117,9 @@ stop_daemon() {
   await_stop lockstepd 10
 }
 
-local_check_daemon() { running lockstepd || fail_with_log lockstepd "lockstepd ended"; }
+local_check_daemon() { running lockstepd || local_fail "lockstepd ended"; }
+
+local_fail() { fail_with_log lockstepd "$1"; }
 
 local_sql() { # source|target QUERY
   local number=$SOURCE_PORT
@@ -206,9 +208,14 @@ docker_check_daemon() {
   local state
   state=$(docker inspect -f '{{.State.Status}} {{.RestartCount}}' "$(compose ps -q lockstepd)")
   if [[ $state != 'running 0' ]] || compose exec -T lockstepd grep -q sleep /proc/1/comm; then
-    compose logs --tail 15 lockstepd >&2
-    die "lockstepd does not run, see above"
+    docker_fail "lockstepd does not run"
   fi
+}
+
+docker_fail() {
+  printf 'error: %s\n--- the end of lockstepd'"'"'s log:\n' "$1" >&2
+  compose logs --tail 15 lockstepd >&2
+  exit 1
 }
 
 docker_sql() { # source|target QUERY
@@ -310,7 +317,7 @@ await() {
   shift 2
   until "$@"; do
     "${engine}_check_daemon"
-    ((SECONDS < deadline)) || die "after $seconds s $what: see ./setup.sh status and ./setup.sh logs lockstepd"
+    ((SECONDS < deadline)) || "${engine}_fail" "after $seconds s $what: see ./setup.sh status and ./setup.sh logs"
     sleep 0.2
   done
 }
@@ -395,6 +402,7 @@ case $action in
   reset)
     "${engine}_reset"
     forget_ports
+    say "deleted; what stays: installed packages, Maven's cache, build/, and with Docker the images"
     ;;
   *) "${engine}_$action" "${arguments[@]}" ;;
 esac

@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# setup.sh and the tools as a user types them: in a copy of the project whose path has a space, on moved ports. The
+# build is not part of it: cmake is a stub there, and the programs are those of build/bin.
+# shellcheck disable=SC2016  # the stubs expand what stands in single quotes
+set -uo pipefail
+
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+work=$project/build/test-setup
+copy="$work/a path/lockstep"
+failures=0
+
+clean_up() {
+  [[ ! -x $copy/setup.sh ]] || (cd "$copy" && ./setup.sh reset) >/dev/null 2>&1
+  rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+ok() { printf 'ok    %s\n' "$1"; }
+fail() {
+  printf 'FAIL  %s\n%s\n' "$1" "$2"
+  failures=$((failures + 1))
+}
+
+# expect CODE TEXT COMMAND...: it exits with CODE, and TEXT (a regular expression) is in what it prints.
+expect() {
+  local code=$1 text=$2 output status=0
+  shift 2
+  output=$("$@" 2>&1 </dev/null) || status=$?
+  if ((status == code)) && grep -Eq -- "$text" <<<"$output"; then
+    ok "$* : $text"
+  else
+    fail "$*" "$(printf 'expected exit code %s and /%s/, got %s and:\n%s' "$code" "$text" "$status" "$output")"
+  fi
+}
+
+# expect_that WHAT COMMAND...
+expect_that() {
+  local what=$1
+  shift
+  if "$@"; then ok "$what"; else fail "$what" "$*"; fi
+}
+
+sql() { # source|target QUERY
+  local number=$SOURCE
+  [[ $1 == source ]] || number=$TARGET
+  PGPASSWORD=postgres psql -X -At -q -h 127.0.0.1 -p "$number" -U postgres "$1_db" -c "$2"
+}
+
+eventually() { # SECONDS WHAT QUERY-OF-THE-TARGET EXPECTED
+  local deadline=$((SECONDS + $1))
+  until [[ $(sql target "$3") == "$4" ]]; do
+    if ((SECONDS >= deadline)); then
+      fail "$2" "still: $(sql target "$3")"
+      return
+    fi
+    sleep 0.1
+  done
+  ok "$2"
+}
+
+# --- packages.sh, with stubs for what it asks -----------------------------------------------------------------------
+
+as_nobody() {
+  if ((EUID == 0)); then setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"; else "$@"; fi
+}
+
+stub() { # NAME BODY
+  printf '#!/bin/sh\n%s\n' "$2" >"$work/stubs/$1"
+  chmod 755 "$work/stubs/$1"
+}
+
+rm -rf "$work"
+mkdir -p "$work/stubs"
+mkdir -p "$work/a tool"
+cp "$project/tools/packages.sh" "$work/a tool/"
+packages=("env" "PATH=$work/stubs:/usr/bin:/bin" "$work/a tool/packages.sh")
+stub dpkg-query 'exit 1'
+stub java 'exit 1'
+stub apt-cache 'test "$2" = librdkafka-dev && echo "  Candidate: 2.0.2-1"'
+stub sudo 'test "$1" = -n && exit 1; echo "sudo asked for: $*"'
+expect 1 'sudo .*/a\\ tool/packages.sh build stack' as_nobody "${packages[@]}" build stack
+expect 1 'postgresql maven|postgresql.*maven' as_nobody "${packages[@]}" stack
+expect 0 'sudo asked for: .*/a tool/packages.sh stack' \
+  as_nobody script -qec "$(printf '%q ' "${packages[@]}" stack)" /dev/null
+stub apt-cache 'test "$2" = librdkafka-dev && echo "  Candidate: 1.8.0-1build1"'
+expect 1 'too old to build lockstepd: its librdkafka is 1.8.0.*2.0.2' as_nobody "${packages[@]}" build
+expect 2 'usage' as_nobody "${packages[@]}" nonsense
+
+# --- the stack ------------------------------------------------------------------------------------------------------
+
+mkdir -p "$copy"
+cd "$project" || exit 1
+git ls-files -z | xargs -0 cp --parents -t "$copy"
+mkdir -p "$copy/build/bin" "$copy/.local/lib"
+for program in lockstepd demo check_target_db; do ln "$project/build/bin/$program" "$copy/build/bin/" || exit 1; done
+# What the tests' stacks have fetched already.
+if [[ -d build/test-stack/lib ]]; then cp -r build/test-stack/lib/. "$copy/.local/lib"; fi
+cd "$copy" || exit 1
+stub cmake 'echo not built here'
+export PATH="$work/stubs:$PATH"
+rm "$work/stubs"/{dpkg-query,java,apt-cache,sudo}
+
+. tools/stack/process.sh
+declare -A chosen
+for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT; do
+  until number=$((10000 + RANDOM % 20000)) && [[ " ${chosen[*]} " != *" $number "* ]] && ! port_taken "$number"; do :; done
+  chosen[$variable]=$number
+done
+ports=()
+for variable in "${!chosen[@]}"; do ports+=("$variable=${chosen[$variable]}"); done
+SOURCE=${chosen[SOURCE_PORT]} TARGET=${chosen[TARGET_PORT]}
+unset SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT KAFKA_BROKERS TARGET_HOST TARGET_PASSWORD
+# A proxy that nobody answers on must not matter on loopback.
+export http_proxy=http://127.0.0.1:9
+
+expect 2 "unknown command 'pu'" ./setup.sh pu
+expect 2 "unknown engine 'podman'" ./setup.sh --engine podman
+expect 2 "unknown option '--fast'" ./setup.sh up --fast
+expect 2 "unknown service 'redis'" ./setup.sh logs redis
+expect 1 'SOURCE_PORT=99999 is not a port number' env SOURCE_PORT=99999 ./setup.sh
+expect 1 'no Docker engine answers here' env PATH="$work/stubs:/usr/bin:/bin" DOCKER_HOST=unix:///nonexistent ./setup.sh up --engine docker
+stub docker 'test "$1" = info'
+stub docker-compose 'exit 1'
+expect 1 'Compose is missing' ./setup.sh up --engine docker
+expect 0 'stopped' ./setup.sh status # nothing is remembered of that
+rm "$work/stubs/docker" "$work/stubs/docker-compose"
+
+expect 0 'holds what the source holds: 5 users, 6 orders' env "${ports[@]}" ./setup.sh --engine local
+expect_that "moved ports are in .env" grep -q "^TARGET_PORT=$TARGET$" .env
+expect 0 "lockstepd +running" ./setup.sh status
+expect 0 "source +running +port $SOURCE" ./setup.sh status
+expect 0 'public.users +5 ' build/bin/check_target_db
+expect 0 'All 6 changes arrived' build/bin/demo
+expect 0 '^ready' build/bin/lockstepd --config config/lockstep.yaml --check
+expect_that "lockstepd works with a role of its own" \
+  test "$(sql target "SELECT count(*) > 0 FROM pg_stat_activity WHERE usename = 'lockstep'")" = t
+expect_that "no password is in a process list" test -z "$(pgrep -af "$SOURCE|$TARGET|lockstepd" | grep -i 'password=\|:postgres@')"
+
+# A change while the daemon is down arrives with the next `up`, which proves it.
+kill -KILL "$(cut -d ' ' -f 1 .local/run/lockstepd.pid)"
+sql source "UPDATE users SET name = 'Ada King' WHERE id = 1"
+expect 0 'holds what the source holds' ./setup.sh
+expect_that "it has arrived" test "$(sql target 'SELECT name FROM users WHERE id = 1')" = 'Ada King'
+expect 1 'the stack was made with --engine local' ./setup.sh up --engine docker
+
+# A configuration that is wrong is shown, not waited for.
+cp config/lockstep.yaml good.yaml
+sed -i 's/topics:/topcis:/' config/lockstep.yaml
+expect 1 'did you mean topics' ./setup.sh
+mv good.yaml config/lockstep.yaml
+
+# Stopped, moved and with another pom.xml: the data stays, and Connect has its plugins.
+expect 0 '' ./setup.sh down
+expect 0 'source +stopped' ./setup.sh status
+printf '<!-- edited -->\n' >>tools/stack/pom.xml
+until number=$((10000 + RANDOM % 20000)) && ! port_taken "$number"; do :; done
+expect 0 'holds what the source holds: 5 users' env "SOURCE_PORT=$number" ./setup.sh
+SOURCE=$number
+sql source "INSERT INTO users (name, email) VALUES ('Alan Turing', 'alan@example.com')"
+eventually 30 "a change after the move arrives" 'SELECT count(*) FROM users' 6
+
+expect 0 'deleted' ./setup.sh reset
+expect_that "reset leaves neither data nor ports" test ! -e .local -a ! -e .env
+expect_that "nothing listens any more" eval "! port_taken $SOURCE && ! port_taken $TARGET"
+
+if ((failures)); then
+  printf '%s of the checks failed\n' "$failures"
+  exit 1
+fi
