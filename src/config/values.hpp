@@ -23,5 +23,6 @@ Result<Done, Error> check_topic(std::string_view topic);
 Result<Done, Error> check_topics_pattern(std::string_view pattern);
 Result<Done, Error> check_pipeline_name(std::string_view name);
 Result<Done, Error> check_identifier(std::string_view name);  ///< of PostgreSQL; may be empty
+bool is_variable_name(std::string_view name);                 ///< of the environment
 
 }  // namespace lockstep::config
