@@ -266,6 +266,8 @@ int run(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--json", options.json, "print a JSON array of objects");
   app.add_option("-c,--config", options.config, "the daemon's configuration")
+      ->type_name("FILE")
+      ->envname("LOCKSTEP_CONFIG")
       ->capture_default_str();
   app.add_option("--pipeline", options.pipeline, "whose target (default: the first pipeline's)");
   try {

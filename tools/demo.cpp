@@ -242,6 +242,8 @@ int run(int argc, char** argv) {
   app.add_option("--source", source_url,
                  "URL of the source (default: source_db on localhost, at SOURCE_PORT or 5432)");
   app.add_option("-c,--config", config_file, "the daemon's configuration, for the target")
+      ->type_name("FILE")
+      ->envname("LOCKSTEP_CONFIG")
       ->capture_default_str();
   app.add_option("--pipeline", pipeline_name, "whose target (default: the first pipeline's)");
   app.add_option("--timeout", timeout_s, "seconds to wait for each change")
