@@ -254,8 +254,11 @@ int run(int argc, char** argv) {
   app.add_option("table", options.table, "a table, with its schema or without")->type_name("TABLE");
   app.add_option(
          "--where", options.where,
-         "only rows that meet this condition, for example \"id=3\"; it is SQL and goes to the "
-         "database as it is, in a READ ONLY transaction")
+         "only rows that meet this condition, for example \"id=3\". It is SQL, goes to the "
+         "database as\nit is, and may call whatever the account may: READ ONLY, as the transaction "
+         "is, does not stop\npg_terminate_backend() or dblink(). What strangers write does not "
+         "belong "
+         "here, unless --config\nnames an account that may only read")
       ->type_name("SQL")
       ->needs("table");
   app.add_option("--limit", options.limit, "at most so many rows")
@@ -266,6 +269,8 @@ int run(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--json", options.json, "print a JSON array of objects");
   app.add_option("-c,--config", options.config, "the daemon's configuration")
+      ->type_name("FILE")
+      ->envname("LOCKSTEP_CONFIG")
       ->capture_default_str();
   app.add_option("--pipeline", options.pipeline, "whose target (default: the first pipeline's)");
   try {

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
 #include <iomanip>
 #include <iostream>
@@ -19,6 +18,8 @@
 #include <thread>
 
 #include "database.hpp"
+#include "lockstep/config/environment.hpp"
+#include "lockstep/config/url.hpp"
 
 namespace lockstep::tools {
 namespace {
@@ -215,11 +216,65 @@ void Demo::clean_up() noexcept {
   }
 }
 
-/// As in the contract of the local stack, unless SOURCE_PORT moves it.
-std::string default_source() {
-  const char* const port = std::getenv("SOURCE_PORT");
-  return std::string{"postgresql://postgres:postgres@localhost:"} +
-         (port == nullptr ? "5432" : port) + "/source_db";
+std::string value_or(const config::Environment& environment, const std::string& name,
+                     const std::string& otherwise) {
+  auto value = environment.find(name);
+  return value && !value->empty() ? std::move(*value) : otherwise;
+}
+
+/// A connection string for libpq: `option`, else SOURCE_URL, else what the variables of the local
+/// stack say. Errors: which of them is no URL; never its text.
+Result<std::string, config::Error> source_url(const std::string& option,
+                                              const config::Environment& environment) {
+  const auto variable = value_or(environment, "SOURCE_URL", "");
+  const auto& url = option.empty() ? variable : option;
+  if (!url.empty()) {
+    if (auto checked = config::check_postgres_url(url); !checked) {
+      return config::Error{(option.empty() ? "SOURCE_URL " : "--source ") +
+                           checked.error().message};
+    }
+    return url;
+  }
+  std::string pairs = "user=postgres dbname=source_db";
+  const auto add = [&](const std::string& key, const std::string& name, const char* otherwise) {
+    pairs += " " + key + "='";
+    for (const char c : value_or(environment, name, otherwise)) {
+      if (c == '\'' || c == '\\') pairs += '\\';
+      pairs += c;
+    }
+    pairs += "'";
+  };
+  add("host", "SOURCE_HOST", "localhost");
+  add("port", "SOURCE_PORT", "5432");
+  add("password", "SOURCE_PASSWORD", "postgres");
+  return pairs;
+}
+
+/// Throws unless the source can be the pipeline's, as far as can be told: changes in the target
+/// itself, or in an application's database that happens to have such tables, must not be made.
+void check_source(pqxx::connection& source, pqxx::connection& target) {
+  const auto refuse = [&](const std::string& why) {
+    throw std::runtime_error{"source " + describe(source) + " " + why +
+                             "; nothing was written. Say where the pipeline's source is: "
+                             "SOURCE_HOST and SOURCE_PORT, or SOURCE_URL, also in .env"};
+  };
+  pqxx::work tx{source};
+  // Seen through any address, alias or pooler: a lock that is held here is held there, too.
+  const std::string lock = std::to_string(std::random_device{}());
+  query(tx, "SELECT pg_advisory_xact_lock(" + lock + ")");
+  const auto free = execute(target, "SELECT pg_try_advisory_xact_lock(" + lock + ")");
+  if (!free[0][0].as<bool>()) refuse("is the same database as the target");
+  const auto tables = query(tx,
+                            "SELECT name, to_regclass('public.' || name) IS NOT NULL,"
+                            " EXISTS (SELECT FROM pg_publication_tables"
+                            "         WHERE schemaname = 'public' AND tablename = name)"
+                            " FROM unnest('{users,orders}'::text[]) AS name");
+  for (const auto& table : tables) {
+    const std::string name = std::string{"public."} + table[0].c_str();
+    if (!table[1].as<bool>()) refuse("has no table " + name);
+    if (!table[2].as<bool>())
+      refuse("publishes no changes of " + name + " (no publication has it)");
+  }
 }
 
 postgres::Session connect_to(const std::string& what, const std::string& url) {
@@ -233,15 +288,22 @@ postgres::Session connect_to(const std::string& what, const std::string& url) {
 int run(int argc, char** argv) {
   std::string config_file = "config/lockstep.yaml";
   std::string pipeline_name;
-  std::string source_url = default_source();
+  std::string source_option;
   int timeout_s = 30;
   CLI::App app{
       "Inserts, updates and deletes a user and an order in the source, and shows each change "
       "arrive\n"
       "in the target. Removes its rows again. Exits with 0 only if every change arrived."};
-  app.add_option("--source", source_url,
-                 "URL of the source (default: source_db on localhost, at SOURCE_PORT or 5432)");
+  app.add_option(
+         "--source", source_option,
+         "the source. Everybody on this machine can read a command line: a password belongs "
+         "in\nSOURCE_URL, PGPASSWORD or ~/.pgpass. Default: SOURCE_URL, or source_db at "
+         "SOURCE_HOST (localhost),\nSOURCE_PORT (5432), user postgres, SOURCE_PASSWORD "
+         "(postgres), which may all stand in .env")
+      ->type_name("URL");
   app.add_option("-c,--config", config_file, "the daemon's configuration, for the target")
+      ->type_name("FILE")
+      ->envname("LOCKSTEP_CONFIG")
       ->capture_default_str();
   app.add_option("--pipeline", pipeline_name, "whose target (default: the first pipeline's)");
   app.add_option("--timeout", timeout_s, "seconds to wait for each change")
@@ -257,12 +319,23 @@ int run(int argc, char** argv) {
     std::cerr << to_string(pipeline.error()) << '\n';
     return usage;
   }
+  const auto environment = config::read_environment();
+  if (!environment) {
+    std::cerr << to_string(environment.error()) << '\n';
+    return usage;
+  }
+  const auto url = source_url(source_option, *environment);
+  if (!url) {
+    std::cerr << url.error().message << '\n';
+    return usage;
+  }
   for (const int signal : {SIGINT, SIGTERM}) {
     std::signal(signal, [](int) { interrupted = 1; });  // the step in progress fails; rows go
   }
   try {
-    auto source = connect_to("source", source_url);
+    auto source = connect_to("source", *url);
     auto target = connect_to("target", pipeline->sink.url);
+    check_source(source.connection(), target.connection());
     std::cout << "source " << describe(source.connection()) << ", target "
               << describe(target.connection()) << "\n\n";
     Demo demo{source.connection(), target.connection(), pipeline->sink,

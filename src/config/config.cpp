@@ -1,11 +1,9 @@
 #include "lockstep/config/config.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
-#include <system_error>
 #include <utility>
 
+#include "file.hpp"
 #include "lockstep/config/nearest.hpp"
 #include "lockstep/kafka/properties.hpp"
 #include "reader.hpp"
@@ -296,22 +294,11 @@ Result<Config, Errors> parse(std::string_view yaml, std::string_view file_name,
 }
 
 Result<Config, Errors> load(const std::filesystem::path& file) {
-  const auto failed = [&](const std::string& why) {
-    return Errors{{file.string() + ": can't be read: " + why}};
-  };
-  std::error_code ignored;
-  if (std::filesystem::is_directory(file, ignored)) {
-    return failed("it is a directory, expected a YAML file");
-  }
-  errno = 0;
-  std::ifstream stream{file, std::ios::binary};
-  if (!stream) return failed(std::generic_category().message(errno));
-  std::string text(MiB + 1, '\0');
-  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (stream.bad()) return failed(std::generic_category().message(errno));
-  text.resize(static_cast<std::size_t>(stream.gcount()));
-  if (text.size() > MiB) return failed("it is larger than 1 MiB, expected a YAML file");
-  return parse(text, file.string());
+  const auto text = read_file(file, MiB);
+  if (!text) return Errors{{file.string() + ": can't be read: " + text.error().message}};
+  const auto environment = read_environment();
+  if (!environment) return environment.error();
+  return parse(*text, file.string(), *environment);
 }
 
 }  // namespace lockstep::config

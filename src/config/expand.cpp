@@ -1,46 +1,26 @@
 #include "expand.hpp"
 
-#include <cerrno>
-#include <cstdlib>
-#include <fstream>
-#include <system_error>
+#include <filesystem>
+#include <utility>
+
+#include "file.hpp"
+#include "values.hpp"
 
 namespace lockstep::config {
 namespace {
 
 constexpr std::string_view file_prefix = "file:";
-constexpr std::size_t max_file_bytes = 64 * 1024;  // a secret or a setting; ends reads of /dev/zero
-
-bool is_name(std::string_view text) {
-  constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
-  constexpr std::string_view others = "0123456789";
-  if (text.empty() || letters.find(text.front()) == letters.npos) return false;
-  for (const char c : text) {
-    if (letters.find(c) == letters.npos && others.find(c) == others.npos) return false;
-  }
-  return true;
-}
+constexpr std::size_t max_file_bytes = 64 * 1024;  // a secret or a setting
 
 Result<std::string, Error> read_secret(const std::string& path) {
   if (!path.starts_with('/')) {
     return Error{"${file:" + path + "}: the path must be absolute, begin it with /"};
   }
-  const auto unreadable = [&](const std::string& why) {
-    return Error{"${file:" + path + "} can't be read: " + why};
-  };
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return unreadable("it is a directory");
-  errno = 0;
-  std::ifstream file{path, std::ios::binary};
-  if (!file) return unreadable(std::generic_category().message(errno));
-  std::string content(max_file_bytes + 1, '\0');
-  file.read(content.data(), static_cast<std::streamsize>(content.size()));
-  if (file.bad()) return unreadable(std::generic_category().message(errno));
-  content.resize(static_cast<std::size_t>(file.gcount()));
-  if (content.size() > max_file_bytes) return unreadable("it is larger than 64 KiB");
-  if (content.ends_with('\n')) content.pop_back();
-  if (content.ends_with('\r')) content.pop_back();
-  return content;
+  auto content = read_file(path, max_file_bytes);
+  if (!content) return Error{"${file:" + path + "} can't be read: " + content.error().message};
+  if (content->ends_with('\n')) content->pop_back();
+  if (content->ends_with('\r')) content->pop_back();
+  return std::move(*content);
 }
 
 /// `reference` is what stands between ${ and }.
@@ -52,24 +32,20 @@ Result<std::string, Error> resolve(std::string_view reference, const Environment
   const std::string name{reference.substr(0, dash)};
   const bool has_default = dash != reference.npos;
   const std::string_view fallback = has_default ? reference.substr(dash + 2) : "";
-  if (!is_name(name) || fallback.find("${") != fallback.npos) {
+  if (!is_variable_name(name) || fallback.find("${") != fallback.npos) {
     return Error{
         "a ${ that does not begin ${NAME}, ${NAME:-default} or ${file:/path}; "
         "a default can't hold another ${"};
   }
-  auto value = environment(name);
+  auto value = environment.find(name);
   if (has_default && (!value || value->empty())) return std::string{fallback};
   if (value) return std::move(*value);
-  return Error{"the environment variable " + name + " is not set; set it or write ${" + name +
+  return Error{"the environment variable " + name + " is not set" +
+               (environment.has_file ? ", nor is it in .env" : "") + "; set it or write ${" + name +
                ":-default}"};
 }
 
 }  // namespace
-
-std::optional<std::string> process_environment(const std::string& name) {
-  const char* const value = std::getenv(name.c_str());
-  return value == nullptr ? std::nullopt : std::optional<std::string>{value};
-}
 
 Result<std::string, Errors> expand(std::string_view raw, const Environment& environment) {
   std::string expanded;

@@ -220,4 +220,10 @@ Result<Done, Error> check_identifier(std::string_view name) {
   return Error{"is longer than 63 bytes, PostgreSQL's limit"};
 }
 
+bool is_variable_name(std::string_view name) {
+  constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+  if (name.empty() || letters.find(name.front()) == letters.npos) return false;
+  return name.find_first_not_of(std::string{letters} + std::string{digits}) == name.npos;
+}
+
 }  // namespace lockstep::config

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "lockstep/config/config.hpp"
+#include "lockstep/config/url.hpp"
 
 /// What single values must look like. Pure. An Error says what is wrong and what was expected, as
 /// the end of a sentence that begins with the value: `is not a size, …`; it never holds the value.
@@ -15,13 +16,11 @@ Result<std::uint64_t, Error> to_bytes(std::string_view text);                 //
 Result<std::chrono::milliseconds, Error> to_duration(std::string_view text);  ///< 20ms, 5s, 1m
 Result<bool, Error> to_bool(std::string_view text);
 
-/// A URL that libpq takes. What it would refuse is refused here, since its messages quote what
-/// they complain of, and that may be a part of a password.
-Result<Done, Error> check_postgres_url(std::string_view url);
 Result<Done, Error> check_brokers(std::string_view brokers);
 Result<Done, Error> check_topic(std::string_view topic);
 Result<Done, Error> check_topics_pattern(std::string_view pattern);
 Result<Done, Error> check_pipeline_name(std::string_view name);
 Result<Done, Error> check_identifier(std::string_view name);  ///< of PostgreSQL; may be empty
+bool is_variable_name(std::string_view name);                 ///< of the environment
 
 }  // namespace lockstep::config

@@ -155,7 +155,9 @@ int main(int argc, char** argv) {
       "Exit codes: 0 asked to stop, 2 bad configuration or command line, 1 anything else."};
   std::string config_file;
   bool only_check = false;
-  app.add_option("-c,--config", config_file, "configuration file (YAML)")->option_text("FILE");
+  app.add_option("-c,--config", config_file, "configuration file (YAML)")
+      ->type_name("FILE")
+      ->envname("LOCKSTEP_CONFIG");
   app.add_flag("--check", only_check, "validate, connect, print the plan, exit");
   app.set_version_flag("--version", std::string{"lockstepd "} + LOCKSTEP_VERSION);
   try {
@@ -165,7 +167,8 @@ int main(int argc, char** argv) {
   }
 
   if (config_file.empty()) {  // not CLI11's required(): it would hide that an option is misspelt
-    std::cerr << "--config FILE is missing: lockstepd --config config/lockstep.yaml\n";
+    std::cerr << "--config FILE is missing: lockstepd --config config/lockstep.yaml, or set "
+                 "LOCKSTEP_CONFIG\n";
     return exit_usage;
   }
   sigset_t signals{};

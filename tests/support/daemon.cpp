@@ -24,20 +24,42 @@ using std::chrono::seconds;
 
 namespace {
 
-const std::string program = LOCKSTEP_BIN_DIR "/lockstepd";
-
 std::string read(const std::filesystem::path& file) {
   std::ostringstream text;
   text << std::ifstream{file}.rdbuf();
   return text.str();
 }
 
+/// "NAME=value" of each.
+std::vector<std::string> variables_of(const Surroundings& surroundings) {
+  std::vector<std::string> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string text = *variable;
+    if (!surroundings.environment.contains(text.substr(0, text.find('=')))) {
+      variables.push_back(text);
+    }
+  }
+  for (const auto& [name, value] : surroundings.environment) {
+    if (value) variables.push_back(name + "=" + *value);
+  }
+  return variables;
+}
+
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (auto& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
 /// The program's pid. It dies with this process, and starts with no signals blocked.
-pid_t launch(const std::vector<std::string>& arguments, const std::filesystem::path& out,
-             const std::filesystem::path& err) {
-  std::vector<char*> argv{const_cast<char*>(program.c_str())};
-  for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
+pid_t launch(const std::string& name, std::vector<std::string> arguments,
+             const std::filesystem::path& out, const std::filesystem::path& err,
+             const Surroundings& surroundings = {}) {
+  arguments.insert(arguments.begin(), LOCKSTEP_BIN_DIR "/" + name);
+  auto variables = variables_of(surroundings);
+  const auto argv = pointers_to(arguments);
+  const auto envp = pointers_to(variables);
   const pid_t parent = getpid();
   const pid_t pid = fork();
   REQUIRE(pid >= 0);
@@ -48,7 +70,8 @@ pid_t launch(const std::vector<std::string>& arguments, const std::filesystem::p
   dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
   dup2(open(out.c_str(), flags, 0644), STDOUT_FILENO);
   dup2(open(err.c_str(), flags, 0644), STDERR_FILENO);
-  execv(program.c_str(), argv.data());
+  if (!surroundings.folder.empty() && chdir(surroundings.folder.c_str()) != 0) _exit(127);
+  execve(argv[0], argv.data(), envp.data());
   _exit(127);
 }
 
@@ -115,7 +138,8 @@ Daemon::~Daemon() {
 
 void Daemon::start() {
   REQUIRE(pid_ == 0);
-  pid_ = launch({"--config", folder_ / "lockstep.yaml"}, folder_ / "log", folder_ / "log");
+  pid_ = launch("lockstepd", {"--config", folder_ / "lockstep.yaml"}, folder_ / "log",
+                folder_ / "log");
 }
 
 bool Daemon::reaped(int options, int& status) {
@@ -226,13 +250,14 @@ void Daemon::await_log(const std::string& text, seconds deadline, int times) con
              });
 }
 
-Ended run_daemon(const std::vector<std::string>& arguments) {
+Ended run_program(const std::string& name, const std::vector<std::string>& arguments,
+                  const Surroundings& surroundings) {
   const auto folder = fresh_folder("command-line");
-  const pid_t pid = launch(arguments, folder / "out", folder / "err");
+  const pid_t pid = launch(name, arguments, folder / "out", folder / "err", surroundings);
   int status = 0;
   const auto ended = [&] { return waitpid(pid, &status, WNOHANG) == pid; };
   try {
-    eventually(seconds{20}, "lockstepd ends", ended);
+    eventually(seconds{30}, name + " ends", ended);
   } catch (...) {
     ::kill(pid, SIGKILL);
     waitpid(pid, &status, 0);

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -80,8 +81,18 @@ struct Ended {
   std::string out;
   std::string err;
 };
-/// Runs lockstepd with these arguments to its end; the test fails if that takes more than 20 s.
-Ended run_daemon(const std::vector<std::string>& arguments);
+/// What a program finds around it.
+struct Surroundings {
+  std::filesystem::path folder{};  ///< its working directory; empty: the test's own
+  /// Set over the test's own variables; nullopt: not set at all.
+  std::map<std::string, std::optional<std::string>> environment{};
+};
+/// Runs one of our programs to its end; the test fails if that takes more than 30 s.
+Ended run_program(const std::string& name, const std::vector<std::string>& arguments,
+                  const Surroundings& surroundings = {});
+inline Ended run_daemon(const std::vector<std::string>& arguments) {
+  return run_program("lockstepd", arguments);
+}
 
 /// A folder of this name under the build folder, new and empty.
 std::filesystem::path fresh_folder(const std::string& name);

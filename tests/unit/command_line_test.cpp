@@ -43,9 +43,32 @@ TEST_CASE("a wrong command line is 2 and says what is wrong") {
   const auto unknown = run_daemon({"--config", file_with(sound), "--chekc"});
   CHECK(unknown.code == 2);
   CHECK_THAT(unknown.err, ContainsSubstring("--chekc"));
-  const auto none = run_daemon({});
+  const auto none =
+      run_program("lockstepd", {}, {.environment = {{"LOCKSTEP_CONFIG", std::nullopt}}});
   CHECK(none.code == 2);
   CHECK_THAT(none.err, ContainsSubstring("--config"));
+}
+
+TEST_CASE("LOCKSTEP_CONFIG stands for --config, which comes first") {
+  for (const std::string program : {"lockstepd", "check_target_db", "demo"}) {
+    CAPTURE(program);
+    const auto help = run_program(program, {"--help"});
+    CHECK(help.code == 0);
+    CHECK_THAT(help.out, ContainsSubstring("LOCKSTEP_CONFIG"));
+    const Surroundings set{.environment = {{"LOCKSTEP_CONFIG", "/nowhere/a.yaml"}}};
+    const auto variable = run_program(program, {}, set);
+    CHECK(variable.code == 2);
+    CHECK_THAT(variable.err, ContainsSubstring("/nowhere/a.yaml: can't be read"));
+    const auto both = run_program(program, {"--config", "/nowhere/b.yaml"}, set);
+    CHECK(both.code == 2);
+    CHECK_THAT(both.err, ContainsSubstring("/nowhere/b.yaml: can't be read"));
+  }
+  // The tools have a last default, the daemon has none.
+  const Surroundings elsewhere{.folder = fresh_folder("elsewhere"),
+                               .environment = {{"LOCKSTEP_CONFIG", std::nullopt}}};
+  CHECK_THAT(run_program("check_target_db", {}, elsewhere).err,
+             ContainsSubstring("config/lockstep.yaml: can't be read"));
+  CHECK_THAT(run_program("lockstepd", {}, elsewhere).err, ContainsSubstring("--config"));
 }
 
 TEST_CASE("a wrong configuration is 2, one line each mistake") {

@@ -19,10 +19,10 @@ using namespace std::chrono_literals;
 namespace {
 
 Environment variables(std::map<std::string, std::string> values) {
-  return [values = std::move(values)](const std::string& name) -> std::optional<std::string> {
+  return {[values = std::move(values)](const std::string& name) -> std::optional<std::string> {
     const auto found = values.find(name);
     return found == values.end() ? std::nullopt : std::optional<std::string>{found->second};
-  };
+  }};
 }
 
 /// A file that is right, with `sink` and `pipeline` added to its only pipeline and `root` below.
@@ -138,7 +138,7 @@ log: {level: debug, format: json}
 }
 
 TEST_CASE("config: what is left out has its default") {
-  const auto config = parse(with(""), "f.yaml");
+  const auto config = parse(with(""), "f.yaml", variables({}));
   REQUIRE(config);
   CHECK_FALSE(config->log.json);
   CHECK(config->log.level == "info");
@@ -231,9 +231,8 @@ TEST_CASE("config: a file that can't be read is told in one line") {
   };
   CHECK(mistake("/nowhere/lockstep.yaml") ==
         "/nowhere/lockstep.yaml: can't be read: No such file or directory");
-  CHECK(mistake("/") == "/: can't be read: it is a directory, expected a YAML file");
-  CHECK(mistake("/dev/zero") ==
-        "/dev/zero: can't be read: it is larger than 1 MiB, expected a YAML file");
+  CHECK(mistake("/") == "/: can't be read: it is a directory");
+  CHECK(mistake("/dev/zero") == "/dev/zero: can't be read: it is larger than 1024 KiB");
   const TemporaryFile file{"kafka: [\n"};
   CHECK(mistake(file.path()) == file.path() + ":2: not YAML: end of sequence flow not found");
 }

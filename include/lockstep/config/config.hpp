@@ -3,13 +3,13 @@
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
-#include <functional>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "lockstep/config/environment.hpp"
+#include "lockstep/config/error.hpp"
 #include "lockstep/model/batch.hpp"
 #include "lockstep/model/result.hpp"
 
@@ -50,26 +50,11 @@ struct Config {
   std::map<std::string, std::string> connections;  ///< name to URL: never print the URLs
 };
 
-/// One mistake, one line: "FILE:LINE: key.path: what is wrong, what was expected". Holds the file's
-/// own text, never what a ${…} in it expanded to.
-struct Error {
-  std::string message;
-  bool operator==(const Error&) const = default;
-};
-using Errors = std::vector<Error>;  ///< in the file's order, never empty
-
-/// One line each, with a newline between them.
-std::string to_string(const Errors& errors);
-
-/// The value of an environment variable; nullopt if it is not set.
-using Environment = std::function<std::optional<std::string>(const std::string& name)>;
-std::optional<std::string> process_environment(const std::string& name);
-
-/// Reads, expands ${…} and checks. Tells all mistakes at once.
+/// Reads, expands ${…} from read_environment() and checks. Tells all mistakes at once.
 Result<Config, Errors> load(const std::filesystem::path& file);
 
 /// The same for a text; `file_name` is for the messages. Reads no files but those in ${file:…}.
 Result<Config, Errors> parse(std::string_view yaml, std::string_view file_name,
-                             const Environment& environment = process_environment);
+                             const Environment& environment);
 
 }  // namespace lockstep::config
