@@ -63,6 +63,8 @@ remember_ports() {
   for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT; do
     [[ ${!variable} == "${default_port[$variable]}" ]] || lines+=("$variable=${!variable}")
   done
+  # The configuration names Kafka by address.
+  [[ $KAFKA_PORT == "${default_port[KAFKA_PORT]}" ]] || lines+=("KAFKA_BROKERS=localhost:$KAFKA_PORT")
   forget_ports
   if ((${#lines[@]})); then printf '%s\n' "${lines[@]}" >>.env; fi
 }
@@ -71,6 +73,7 @@ forget_ports() {
   local variable
   [[ -f .env ]] || return 0
   for variable in "${!default_port[@]}"; do sed -i "/^$variable=/d" .env; done
+  sed -i '/^KAFKA_BROKERS=localhost:/d' .env
   if [[ ! -s .env ]]; then rm .env; fi
 }
 
