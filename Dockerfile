@@ -19,7 +19,7 @@ FROM debian:trixie-slim
 COPY --from=build /lockstep/packages /tmp/
 RUN apt-get update -qq \
     && xargs apt-get install -y -qq --no-install-recommends ca-certificates </tmp/packages \
-    && rm -rf /var/lib/apt/lists/* /tmp/packages \
+    && apt-get clean && rm -rf /var/lib/apt/lists/* /tmp/packages \
     && useradd --system --no-create-home --shell /usr/sbin/nologin lockstep
 COPY --from=build /lockstep/build/bin/ /usr/local/bin/
 COPY config/lockstep.yaml /etc/lockstep/

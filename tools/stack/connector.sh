@@ -29,8 +29,8 @@ register_connector() {
     code=${answer##*$'\n'}
     [[ $code == 20? ]]
   do
-    # 409 and 5xx, or no answer: the worker is still finding its place. Any other answer is about the file.
-    if [[ $code == 4?? && $code != 409 ]] || ((SECONDS >= deadline)); then
+    # 404, 409 and 5xx, or no answer: the worker is still finding its place. Any other answer is about the file.
+    if [[ $code == 4?? && $code != 404 && $code != 409 ]] || ((SECONDS >= deadline)); then
       printf 'error: Connect does not take %s: %s\n' "$file" "${answer%$'\n'*}" >&2
       return 1
     fi
