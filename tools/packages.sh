@@ -10,6 +10,7 @@ usage: tools/packages.sh GROUP...
   tests   what its tests need besides
   lint    what tools/lint.sh and the build with sanitizers need
   trixie  what makes the Debian 13 root of tests/run.sh debian13
+  docker  the Docker engine of tests/run.sh docker
   stack   what the local stack runs on: PostgreSQL, Java, Maven
 
 As root, or with a sudo that asks for no password, it installs; else it prints the line to copy and exits with 1.
@@ -21,6 +22,7 @@ build_packages=(g++ cmake ninja-build pkg-config librdkafka-dev libpqxx-dev libs
 tests_packages=(catch2)
 lint_packages=(ccache clang clang-format clang-tidy shellcheck)
 trixie_packages=(debootstrap debian-archive-keyring)
+docker_packages=(slirp4netns iproute2)
 stack_packages=(postgresql maven curl ca-certificates)
 
 usage_error() {
@@ -75,6 +77,12 @@ missing() {
         wanted+=("${lint_packages[@]}")
         ;;
       trixie) wanted+=("${trixie_packages[@]}") ;;
+      docker)
+        wanted+=("${docker_packages[@]}")
+        # Whoever has an engine from elsewhere keeps it: the packages exclude each other.
+        command -v dockerd >/dev/null || wanted+=(docker.io)
+        command -v docker-compose >/dev/null || wanted+=(docker-compose)
+        ;;
       stack)
         wanted+=("${stack_packages[@]}")
         java_is_new_enough || wanted+=("$(java_package)")
@@ -105,7 +113,7 @@ main() {
   (($# > 0)) || usage_error
   for group in "$@"; do
     case $group in
-      build | tests | lint | trixie | stack) ;;
+      build | tests | lint | trixie | docker | stack) ;;
       -h | --help) usage && exit ;;
       *) usage_error ;;
     esac
