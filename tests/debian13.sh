@@ -12,22 +12,11 @@ die() {
   exit 1
 }
 
-# The mirror that this machine's own apt uses.
-mirror() {
-  local found=${DEBIAN_MIRROR:-}
-  if [[ -z $found ]]; then
-    # shellcheck disable=SC2016  # the variables are apt's
-    found=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' | head -n 1)
-  fi
-  [[ -n $found ]] || die "apt knows no Debian mirror here: name one with DEBIAN_MIRROR=..."
-  printf '%s\n' "$found"
-}
-
 make_root() {
   [[ -f $root/complete ]] && return
   rm -rf "$root"
   mkdir -p "$root"
-  debootstrap --variant=minbase "$suite" "$root" "$(mirror)" >"$root.log" 2>&1 ||
+  debootstrap --variant=minbase "$suite" "$root" "$("$project/tests/debian_mirror.sh")" >"$root.log" 2>&1 ||
     { tail -n 15 "$root.log" >&2 && die "debootstrap failed"; }
   touch "$root/complete"
 }

@@ -10,6 +10,7 @@ usage: tools/packages.sh GROUP...
   tests   what its tests need besides
   lint    what tools/lint.sh and the build with sanitizers need
   trixie  what makes the Debian 13 root of tests/run.sh debian13
+  docker  the Docker engine of tests/run.sh docker
   stack   what the local stack runs on: the next three
   postgres  kafka  maven
 
@@ -24,6 +25,7 @@ tests_packages=(catch2)
 lint_packages=(ccache clang clang-format clang-tidy shellcheck)
 trixie_packages=(debootstrap debian-archive-keyring)
 kafka_packages=(curl ca-certificates)
+docker_packages=(slirp4netns iproute2)
 
 usage_error() {
   usage >&2
@@ -77,6 +79,12 @@ missing() {
         wanted+=("${lint_packages[@]}")
         ;;
       trixie) wanted+=("${trixie_packages[@]}") ;;
+      docker)
+        wanted+=("${docker_packages[@]}")
+        # Whoever has an engine from elsewhere keeps it: the packages exclude each other.
+        command -v dockerd >/dev/null || wanted+=(docker.io)
+        command -v docker-compose >/dev/null || wanted+=(docker-compose)
+        ;;
       postgres) wanted+=(postgresql) ;;
       maven) wanted+=(maven ca-certificates) ;;
       kafka)
@@ -126,7 +134,7 @@ main() {
   (($# > 0)) || usage_error
   for group in "$@"; do
     case $group in
-      build | tests | lint | trixie | postgres | kafka | maven) groups+=("$group") ;;
+      build | tests | lint | trixie | docker | postgres | kafka | maven) groups+=("$group") ;;
       stack) groups+=(postgres kafka maven) ;;
       -h | --help) usage && exit ;;
       *) usage_error ;;

@@ -7,7 +7,6 @@ set -uo pipefail
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=$project/build/test-setup
 copy="$work/a path/lockstep"
-failures=0
 
 clean_up() {
   [[ ! -x $copy/setup.sh ]] || (cd "$copy" && ./setup.sh reset) >/dev/null 2>&1
@@ -17,30 +16,8 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-ok() { printf 'ok    %s\n' "$1"; }
-fail() {
-  printf 'FAIL  %s\n%s\n' "$1" "$2"
-  failures=$((failures + 1))
-}
-
-# expect CODE TEXT COMMAND...: it exits with CODE, and TEXT (a regular expression) is in what it prints.
-expect() {
-  local code=$1 text=$2 output status=0
-  shift 2
-  output=$("$@" 2>&1 </dev/null) || status=$?
-  if ((status == code)) && grep -Eq -- "$text" <<<"$output"; then
-    ok "$* : $text"
-  else
-    fail "$*" "$(printf 'expected exit code %s and /%s/, got %s and:\n%s' "$code" "$text" "$status" "$output")"
-  fi
-}
-
-# expect_that WHAT COMMAND...
-expect_that() {
-  local what=$1
-  shift
-  if "$@"; then ok "$what"; else fail "$what" "$*"; fi
-}
+# shellcheck source=tests/support/expect.sh
+. "$project/tests/support/expect.sh"
 
 sql() { # source|target QUERY
   local number=$SOURCE
@@ -167,7 +144,4 @@ expect 0 'deleted' ./setup.sh reset
 expect_that "reset leaves neither data nor ports" test ! -e .local -a ! -e .env
 expect_that "nothing listens any more" eval "! port_taken $SOURCE && ! port_taken $TARGET"
 
-if ((failures)); then
-  printf '%s of the checks failed\n' "$failures"
-  exit 1
-fi
+end_of_checks

@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# The container path as a user takes it. Runs where an engine answers (tests/docker/engine.sh exec), on the images that
+# the project's own files make, in a copy of the project whose path has a space. Whichever Compose answers is used.
+# shellcheck disable=SC2016  # the shells in the containers expand what stands in single quotes
+set -uo pipefail
+
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+work=$project/build/docker/stack
+copy="$work/a path/lockstep"
+# shellcheck source=tests/support/expect.sh
+. "$project/tests/support/expect.sh"
+
+clean_up() {
+  [[ ! -x $copy/setup.sh ]] || (cd "$copy" && ./setup.sh reset) >/dev/null 2>&1
+  rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+compose() {
+  if docker compose version >/dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi
+}
+
+sql() { # source|target QUERY
+  compose exec -T "$1" sh -c 'PGPASSWORD=postgres exec psql -X -At -q -h 127.0.0.1 -p "$0" -U postgres "$1" -c "$2"' \
+    "$([[ $1 == source ]] && echo 5432 || echo 5433)" "$1_db" "$2"
+}
+
+in_lockstepd() { compose exec -T lockstepd "$@"; }
+
+target_has() { # QUERY EXPECTED
+  [[ $(sql target "$1") == "$2" ]]
+}
+
+eventually() { # SECONDS WHAT COMMAND...
+  local deadline=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@"; do
+    if ((SECONDS >= deadline)); then
+      fail "$what" "not within its time: $*"
+      return
+    fi
+    sleep 0.2
+  done
+  ok "$what"
+}
+
+inspect() { docker inspect -f "$1" "$(compose ps -aq "$2" 2>/dev/null || compose ps -q "$2")"; } # FORMAT SERVICE
+
+log_has() { compose logs "$1" 2>&1 | grep -q -- "$2"; } # SERVICE TEXT
+
+rm -rf "$work"
+mkdir -p "$copy"
+cd "$project" || exit 1
+git ls-files -z | xargs -0 cp --parents -t "$copy"
+cd "$copy" || exit 1
+unset SOURCE_PORT TARGET_PORT KAFKA_PORT CONNECT_PORT
+printf '%s\n' "with $(compose version 2>&1 | head -n 1)"
+
+# The first start, one port moved, and what its end tells one to try.
+expect 0 'holds what the source holds: 5 users, 6 orders' env SOURCE_PORT=15432 ./setup.sh --engine docker
+expect_that "the moved port is in .env" grep -q '^SOURCE_PORT=15432$' .env
+expect_that "the source is published there" bash -c 'exec 3<>/dev/tcp/127.0.0.1/15432'
+expect 0 'All 6 changes arrived' in_lockstepd demo
+expect 0 'Ada Lovelace' in_lockstepd check_target_db users
+expect 0 '^ready' in_lockstepd lockstepd --check
+expect 0 'connector +RUNNING, task RUNNING' ./setup.sh status
+for service in source target kafka connect lockstepd; do
+  expect_that "$service comes back after a reboot" test "$(inspect '{{.HostConfig.RestartPolicy.Name}}' $service)" = unless-stopped
+  expect_that "$service does not run as root" test "$(compose exec -T $service id -u)" != 0
+done
+
+# The daemon crashes under load: Docker starts it again, and nothing is lost.
+sql source "INSERT INTO orders (user_id, product_name, quantity, price) SELECT 1, 'crash ' || i, 1, 1 FROM generate_series(1, 20000) i" &
+load=$!
+kill -KILL "$(inspect '{{.State.Pid}}' lockstepd)"
+wait "$load"
+eventually 60 "all orders arrive after a crash" target_has 'SELECT count(*) FROM orders' 20006
+expect_that "Docker has started it again" test "$(inspect '{{.RestartCount}}' lockstepd)" = 1
+
+# Killed by its user it stays away, until `up`.
+docker kill "$(compose ps -q lockstepd)" >/dev/null
+sql source "UPDATE users SET name = 'Ada King' WHERE id = 1"
+expect 0 'holds what the source holds: 5 users, 20006 orders' ./setup.sh
+expect_that "the change made meanwhile has arrived" target_has 'SELECT name FROM users WHERE id = 1' 'Ada King'
+
+# A table that has stopped goes on with the next `up`.
+sql target 'ALTER TABLE users DROP COLUMN email'
+sql source "UPDATE users SET name = 'Ada Byron' WHERE id = 1"
+eventually 30 "the table stops" log_has lockstepd 'table stopped'
+sql target "ALTER TABLE users ADD COLUMN email text NOT NULL DEFAULT ''"
+expect 0 'holds what the source holds' ./setup.sh
+expect_that "it has gone on" target_has 'SELECT name FROM users WHERE id = 1' 'Ada Byron'
+
+# A configuration that is wrong: said at once, not started over and over.
+cp config/lockstep.yaml good.yaml
+sed -i 's/topics:/topcis:/' config/lockstep.yaml
+expect 1 'did you mean topics' ./setup.sh
+eventually 30 "its container is unhealthy" test "$(inspect '{{.State.Health.Status}}' lockstepd)" != healthy
+expect_that "its container is not started over and over" test "$(inspect '{{.RestartCount}}' lockstepd)" = 0
+cp good.yaml config/lockstep.yaml
+expect 0 'holds what the source holds' ./setup.sh
+
+# An edit in tools/ does not compile the daemon again.
+printf '// edited\n' >>tools/demo.cpp
+expect 0 'holds what the source holds' ./setup.sh
+compiled=$(grep -A 1 'touch tools/CMakeLists.txt' .local/log/images.log)
+expect_that "an edit in tools/ does not compile the daemon again" grep -qi 'cache' <<<"$compiled"
+
+# Stopped and started: the data and the port stay.
+expect 0 '' ./setup.sh down
+expect_that "nothing runs" test -z "$(compose ps -q)"
+expect 1 'the stack was made with --engine docker' ./setup.sh up --engine local
+expect 0 'holds what the source holds: 5 users, 20006 orders' ./setup.sh
+expect_that "the source is where it was" bash -c 'exec 3<>/dev/tcp/127.0.0.1/15432'
+expect 2 "unknown service 'redis'" ./setup.sh logs redis
+
+expect 0 'deleted' ./setup.sh reset
+expect_that "no container is left" test -z "$(docker ps -aq)"
+expect_that "no volume is left" test -z "$(docker volume ls -q)"
+expect_that "neither data nor ports are left" test ! -e .local -a ! -e .env
+end_of_checks
