@@ -270,6 +270,15 @@ std::string to_string(const Errors& errors) {
   return text;
 }
 
+std::vector<std::string> known_keys() {
+  const Environment nothing{[](const std::string&) { return std::nullopt; }};
+  Report report{"", nothing};
+  // All blocks, so that the walk asks each for its keys.
+  read_config(report, YAML::Load("{kafka: {}, pipelines: [{sink: {type: postgres}, batch: {}}], "
+                                 "log: {}}"));
+  return report.known();
+}
+
 Result<Config, Errors> parse(std::string_view yaml, std::string_view file_name,
                              const Environment& environment) {
   Report report{file_name, environment};

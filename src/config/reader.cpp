@@ -68,6 +68,13 @@ Errors Report::take() {
   return errors;
 }
 
+void Report::note_known(std::string path) {
+  for (auto at = path.find('['); at != path.npos; at = path.find('[', at + 1)) {
+    path.erase(at + 1, path.find(']', at) - at - 1);
+  }
+  known_.insert(std::move(path));
+}
+
 Mapping::Mapping(Report& report, const YAML::Node& node, std::string path, int line)
     : report_{report}, path_{std::move(path)}, line_{line} {
   for (const auto& item : node) {
@@ -193,7 +200,10 @@ std::string Mapping::path_of(std::string_view key) const {
 }
 
 const Mapping::Entry* Mapping::find(std::string_view key) {
-  if (std::find(known_.begin(), known_.end(), key) == known_.end()) known_.emplace_back(key);
+  if (std::find(known_.begin(), known_.end(), key) == known_.end()) {
+    known_.emplace_back(key);
+    report_.note_known(path_of(key));
+  }
   for (const auto& entry : entries_) {
     if (entry.key == key) return &entry;
   }

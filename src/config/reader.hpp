@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,11 @@ class Report {
   Errors take();  ///< in the file's order, none twice
   const Environment& environment() const noexcept { return environment_; }
 
+  /// A key that the file may have, whether it has it or not.
+  void note_known(std::string path);
+  /// In the order of the alphabet, with [] for any place in a list.
+  std::vector<std::string> known() const { return {known_.begin(), known_.end()}; }
+
  private:
   struct Found {
     int line;
@@ -38,6 +44,7 @@ class Report {
   std::string_view file_name_;
   const Environment& environment_;
   std::vector<Found> found_;
+  std::set<std::string> known_;
 };
 
 /// A plain value. Messages show `raw`, never `text`: that may be a secret.

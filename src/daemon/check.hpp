@@ -4,8 +4,10 @@
 
 namespace lockstep::daemon {
 
-/// Asks Kafka and the targets, prints what the daemon would do on standard output. Changes nothing.
-/// False if something is in the way.
+/// Asks Kafka and the targets, prints what the daemon would do on standard output. The newest row
+/// of each topic is decoded and held against its target table, as applying it would. Changes
+/// nothing, joins no group. Takes about 15 s for each pipeline at most. False if something is in
+/// the way.
 bool check(const config::Config& config);
 
 }  // namespace lockstep::daemon

@@ -158,7 +158,8 @@ int main(int argc, char** argv) {
   app.add_option("-c,--config", config_file, "configuration file (YAML)")
       ->type_name("FILE")
       ->envname("LOCKSTEP_CONFIG");
-  app.add_flag("--check", only_check, "validate, connect, print the plan, exit");
+  app.add_flag("--check", only_check,
+               "validate, connect, hold each topic's newest row against its table, exit");
   app.set_version_flag("--version", std::string{"lockstepd "} + LOCKSTEP_VERSION);
   try {
     app.parse(argc, argv);

@@ -51,6 +51,15 @@ std::optional<std::vector<std::string>> encode(const StatementPlan& plan, Change
   return arrays;
 }
 
+std::string words_of(const Relation& target, const PlanErrors& errors) {
+  std::string more;
+  if (errors.size() > 1) {
+    more = " (and " + std::to_string(errors.size() - 1) + " more: lockstepd --check tells all)";
+  }
+  return "target table " + to_string(target) + " " + errors.front().message + more + ", " +
+         then_reload;
+}
+
 Session open_session(const std::string& url) {
   Session session{url};
   session.make_errors_verbose();
@@ -179,7 +188,7 @@ void Applier::make_statement(const StatementKey& key, const Layout& key_layout) 
     auto plan = verb == Verb::upsert
                     ? plan_upsert(*found, *layout, key_layout, config_.synced_at, wire)
                     : plan_remove(*found, *layout, wire);
-    if (!plan) throw Refused{plan.error().message};
+    if (!plan) throw Refused{words_of(target, plan.error())};
     name = "s" + std::to_string(next_statement_++);
     statement = std::move(*plan);
     session_.connection().prepare(name, statement.sql);

@@ -7,7 +7,8 @@ namespace lockstep::postgres {
 namespace {
 
 // pg_type: a domain (typtype d) stands on typbasetype, which can be a domain again. pg_attribute:
-// attgenerated s is stored, attidentity a is ALWAYS. PostgreSQL documentation, System Catalogs.
+// attgenerated s is stored, attidentity a is ALWAYS. pg_trigger: tgtype has 1 for each row, 2
+// before, 4 insert; such a trigger may fill a column. PostgreSQL documentation, System Catalogs.
 constexpr auto columns_query = R"(
 WITH RECURSIVE base(attnum, oid, typtype, typbasetype) AS (
     SELECT a.attnum, t.oid, t.typtype, t.typbasetype
@@ -19,7 +20,10 @@ WITH RECURSIVE base(attnum, oid, typtype, typbasetype) AS (
      WHERE base.typtype = 'd')
 SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typname,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.typname),
-       t.typtype, t.typelem <> 0 AND t.typlen = -1, a.attgenerated <> '', a.attidentity = 'a'
+       t.typtype, t.typelem <> 0 AND t.typlen = -1, a.attgenerated <> '', a.attidentity = 'a',
+       a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND NOT EXISTS (
+           SELECT FROM pg_catalog.pg_trigger g
+            WHERE g.tgrelid = a.attrelid AND g.tgenabled IN ('O', 'A') AND g.tgtype & 7 = 7)
   FROM base
   JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::oid AND a.attnum = base.attnum
   JOIN pg_catalog.pg_type t ON t.oid = base.oid
@@ -64,7 +68,7 @@ std::optional<TargetTable> read_table(pqxx::transaction_base& tx, const Relation
     table.columns.push_back({row[0].as<std::string>(), row[1].as<std::string>(),
                              row[2].as<std::string>(), row[3].as<std::string>(),
                              row[4].as<std::string>().at(0), row[5].as<bool>(), row[6].as<bool>(),
-                             row[7].as<bool>()});
+                             row[7].as<bool>(), row[8].as<bool>()});
   }
   for (const auto& row : query(tx, primary_key_query, oid)) {
     table.primary_key.push_back(row[0].as<std::string>());

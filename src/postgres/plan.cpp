@@ -5,8 +5,6 @@
 #include <optional>
 #include <string_view>
 
-#include "lockstep/model/advice.hpp"
-
 namespace lockstep::postgres {
 
 namespace {
@@ -133,18 +131,56 @@ Conversion in_binary(Conversion conversion, const Column& source, const TargetCo
   return conversion;
 }
 
+/// A type that takes all values of the source column; text takes them, too.
+std::string_view fitting_type(ValueType type) {
+  switch (type) {
+    case ValueType::boolean:
+      return "boolean";
+    case ValueType::integer:
+      return "bigint";
+    case ValueType::floating:
+      return "double precision";
+    case ValueType::numeric:
+      return "numeric";
+    case ValueType::bytes:
+      return "bytea";
+    case ValueType::bits:
+      return "bit(n)";
+    case ValueType::date:
+      return "date";
+    case ValueType::time:
+      return "time";
+    case ValueType::timetz:
+      return "timetz";
+    case ValueType::timestamp:
+      return "timestamp";
+    case ValueType::timestamptz:
+      return "timestamptz";
+    case ValueType::interval:
+      return "interval";
+    case ValueType::point:
+      return "point";
+    case ValueType::text:
+    case ValueType::untyped:
+    case ValueType::unsupported:
+      return "text";
+  }
+  return "text";
+}
+
 std::string advice(const Column& source, const TargetColumn& target) {
   if (source.type == ValueType::untyped) {
-    return ": a schemaless message does not say how its bytes are written; set "
+    return "a schemaless message does not say how its bytes are written; set "
            "value.converter.schemas.enable=true";
   }
   if (source.type == ValueType::floating && target.base_type == "numeric") {
-    return ": digits may be lost already; set decimal.handling.mode=string on the connector";
+    return "digits may be lost already; set decimal.handling.mode=string on the connector";
   }
   if (source.type == ValueType::text && target.base_type == "bytea") {
-    return ": hex and base64 can't be told apart; set binary.handling.mode=bytes on the connector";
+    return "hex and base64 can't be told apart; make it text, or set binary.handling.mode=bytes on "
+           "the connector";
   }
-  return "";
+  return "make it " + std::string{fitting_type(source.type)};
 }
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
@@ -188,23 +224,25 @@ struct Parameters {
   }
 };
 
-Result<Parameters, PlanError> plan_parameters(const TargetTable& table, const Layout& layout,
-                                              Wire wire) {
+/// What does not fit goes into `errors`.
+Parameters plan_parameters(const TargetTable& table, const Layout& layout, Wire wire,
+                           PlanErrors& errors) {
   Parameters parameters;
   for (std::size_t i = 0; i < layout.columns.size(); ++i) {
     const Column& source = layout.columns[i];
     const TargetColumn* const target = table.find(source.name);
     if (target == nullptr) {
-      return PlanError{"target table " + to_string(table.name) + " has no column " +
-                       quote_name(source.name) + " (" + source.described +
-                       " at the source): add it, " + then_reload};
+      errors.push_back({"has no column " + quote_name(source.name) + " (" + source.described +
+                        " at the source): add it"});
+      continue;
     }
     if (target->generated) continue;
     auto how = conversion(source, *target);
     if (!how) {
-      return PlanError{"column " + quote_name(source.name) + ": " + source.described +
-                       " can't be written to the target's " + target->type +
-                       advice(source, *target)};
+      errors.push_back({"has column " + quote_name(source.name) + " (" + target->type +
+                        "), which can't take the source's " + source.described + ": " +
+                        advice(source, *target)});
+      continue;
     }
     if (wire == Wire::binary) how = in_binary(std::move(*how), source, *target);
     parameters.plans.push_back({i, how->element, how->refuses_bare_numbers, source.name});
@@ -216,47 +254,64 @@ Result<Parameters, PlanError> plan_parameters(const TargetTable& table, const La
   return parameters;
 }
 
-/// Rows are found by the target's primary key and folded by the record's key: they must agree.
-std::optional<PlanError> check_key(const TargetTable& table, const Layout& key) {
-  const std::string name = to_string(table.name);
-  if (table.primary_key.empty()) {
-    return PlanError{"target table " + name + " has no primary key: add one on (" + names_of(key) +
-                     "), " + then_reload};
+/// Whatever their order.
+bool is_key(const Layout& key, std::vector<std::string> primary_key) {
+  std::vector<std::string> names;
+  for (const auto& column : key.columns) names.push_back(column.name);
+  std::sort(names.begin(), names.end());
+  std::sort(primary_key.begin(), primary_key.end());
+  return names == primary_key;
+}
+
+/// The target would refuse every row: nothing gives these columns a value.
+void check_filled(const TargetTable& table, const std::vector<std::string>& given,
+                  PlanErrors& errors) {
+  for (const auto& column : table.columns) {
+    const bool is_given =
+        std::find(given.begin(), given.end(), quote_name(column.name)) != given.end();
+    if (is_given || !column.wants_value) continue;
+    errors.push_back({"has column " + quote_name(column.name) + " (" + column.type +
+                      "), NOT NULL without a default, which the source does not send: give it a "
+                      "default, or drop NOT NULL"});
   }
-  std::vector<std::string> wanted;
-  for (const auto& column : key.columns) wanted.push_back(column.name);
-  std::vector<std::string> have = table.primary_key;
-  std::sort(wanted.begin(), wanted.end());
-  std::sort(have.begin(), have.end());
-  if (wanted == have) return std::nullopt;
-  return PlanError{"target table " + name + " has primary key (" + join(table.primary_key, ", ") +
-                   ") but the records' key is (" + names_of(key) + "): they must be the same"};
 }
 
 }  // namespace
 
-Result<StatementPlan, PlanError> plan_upsert(const TargetTable& table, const Layout& row,
-                                             const Layout& key, const std::string& synced_at,
-                                             Wire wire) {
-  if (auto mismatch = check_key(table, key)) return *mismatch;
-  auto parameters = plan_parameters(table, row, wire);
-  if (!parameters) return parameters.error();
-
-  if (!synced_at.empty()) {
-    if (table.find(synced_at) == nullptr) {
-      return PlanError{"target table " + to_string(table.name) + " has no column " +
-                       quote_name(synced_at) +
-                       ": add it (timestamptz), or set synced_at: \"\" in the pipeline's sink"};
-    }
-    parameters->columns.push_back(quote_name(synced_at));
-    parameters->expressions.emplace_back("pg_catalog.now()");
+PlanErrors check_table(const TargetTable& table, const Layout* key, const std::string& synced_at) {
+  PlanErrors errors;
+  // Rows are found by the target's primary key and folded by the record's key: they must agree.
+  const std::string wanted = key == nullptr ? "the source's key" : "(" + names_of(*key) + ")";
+  if (table.primary_key.empty()) {
+    errors.push_back({"has no primary key: add one on " + wanted});
+  } else if (key != nullptr && !is_key(*key, table.primary_key)) {
+    errors.push_back({"has primary key (" + join(table.primary_key, ", ") +
+                      ") but the records' key is " + wanted +
+                      ": make it the same, or set message.key.columns on the connector"});
   }
+  if (!synced_at.empty() && table.find(synced_at) == nullptr) {
+    errors.push_back({"has no column " + quote_name(synced_at) +
+                      ": set synced_at: \"\" in the pipeline's sink, or add it (timestamptz)"});
+  }
+  return errors;
+}
 
+Result<StatementPlan, PlanErrors> plan_upsert(const TargetTable& table, const Layout& row,
+                                              const Layout& key, const std::string& synced_at,
+                                              Wire wire) {
+  auto errors = check_table(table, &key, synced_at);
+  auto parameters = plan_parameters(table, row, wire, errors);
+  if (!synced_at.empty()) {
+    parameters.columns.push_back(quote_name(synced_at));
+    parameters.expressions.emplace_back("pg_catalog.now()");
+  }
+  check_filled(table, parameters.columns, errors);
+  if (!errors.empty()) return errors;
   bool overriding = false;
   std::vector<std::string> updates;
   for (const auto& column : table.columns) {
     const std::string name = quote_name(column.name);
-    const auto& columns = parameters->columns;
+    const auto& columns = parameters.columns;
     if (std::find(columns.begin(), columns.end(), name) == columns.end()) continue;
     overriding = overriding || column.identity_always;
     const auto& pk = table.primary_key;
@@ -264,23 +319,23 @@ Result<StatementPlan, PlanError> plan_upsert(const TargetTable& table, const Lay
     updates.push_back(name + " = excluded." + name);
   }
   std::string sql = "INSERT INTO " + quoted_name(table.name) + " (" +
-                    join(parameters->columns, ", ") + ")" +
+                    join(parameters.columns, ", ") + ")" +
                     (overriding ? " OVERRIDING SYSTEM VALUE" : "") + " SELECT " +
-                    join(parameters->expressions, ", ") + " FROM " + parameters->unnest() +
+                    join(parameters.expressions, ", ") + " FROM " + parameters.unnest() +
                     " ON CONFLICT (" + join(quoted(table.primary_key), ", ") + ") DO ";
   sql += updates.empty() ? "NOTHING" : "UPDATE SET " + join(updates, ", ");
-  return StatementPlan{std::move(sql), std::move(parameters->plans)};
+  return StatementPlan{std::move(sql), std::move(parameters.plans)};
 }
 
-Result<StatementPlan, PlanError> plan_remove(const TargetTable& table, const Layout& key,
-                                             Wire wire) {
-  if (auto mismatch = check_key(table, key)) return *mismatch;
-  auto parameters = plan_parameters(table, key, wire);
-  if (!parameters) return parameters.error();
+Result<StatementPlan, PlanErrors> plan_remove(const TargetTable& table, const Layout& key,
+                                              Wire wire) {
+  auto errors = check_table(table, &key, "");
+  auto parameters = plan_parameters(table, key, wire, errors);
+  if (!errors.empty()) return errors;
 
   return StatementPlan{"DELETE FROM " + quoted_name(table.name) + " AS t USING " +
-                           parameters->unnest() + " WHERE " + join(parameters->conditions, " AND "),
-                       std::move(parameters->plans)};
+                           parameters.unnest() + " WHERE " + join(parameters.conditions, " AND "),
+                       std::move(parameters.plans)};
 }
 
 }  // namespace lockstep::postgres

@@ -31,21 +31,26 @@ struct StatementPlan {
 /// years BC).
 enum class Wire : std::uint8_t { binary, text };
 
-/// Why rows of this form can't be written to this table; for the operator.
+/// Why rows of this form can't be written to this table, and what to do; for the operator. Goes on
+/// from the table's name: "has no column …: add it".
 struct PlanError {
   std::string message;
 };
+using PlanErrors = std::vector<PlanError>;  ///< all there are, never empty where they are an error
+
+/// What is wrong with the table whatever the rows are. `key`: of the records, nullptr if not known.
+PlanErrors check_table(const TargetTable& table, const Layout* key, const std::string& synced_at);
 
 /// INSERT … SELECT FROM unnest(…) ON CONFLICT (primary key) DO UPDATE: rows become what the cells
 /// say, whether they were there or not. Target columns that the source does not have keep their
 /// value or take their default; generated ones are left to the target.
 /// `synced_at`: column set to now(), the transaction's time; empty: none.
-Result<StatementPlan, PlanError> plan_upsert(const TargetTable& table, const Layout& row,
-                                             const Layout& key, const std::string& synced_at,
-                                             Wire wire);
+Result<StatementPlan, PlanErrors> plan_upsert(const TargetTable& table, const Layout& row,
+                                              const Layout& key, const std::string& synced_at,
+                                              Wire wire);
 
 /// DELETE … USING unnest(…): by primary key; a key that is not there is no error.
-Result<StatementPlan, PlanError> plan_remove(const TargetTable& table, const Layout& key,
-                                             Wire wire);
+Result<StatementPlan, PlanErrors> plan_remove(const TargetTable& table, const Layout& key,
+                                              Wire wire);
 
 }  // namespace lockstep::postgres

@@ -83,30 +83,34 @@ class PostgresSink : public Sink {
   std::unique_ptr<Applier> applier_;
 };
 
+std::vector<std::string> problems_of(const std::optional<TargetTable>& table, const TableForm& form,
+                                     const std::string& synced_at) {
+  if (!table) return {"does not exist: create it"};
+  auto errors = check_table(*table, form.key, synced_at);
+  if (form.row != nullptr) {
+    auto plan = plan_upsert(*table, *form.row, *form.key, synced_at, Wire::binary);
+    errors = plan ? PlanErrors{} : std::move(plan).error();
+  }
+  std::vector<std::string> problems;
+  for (auto& error : errors) problems.push_back(std::move(error.message));
+  return problems;
+}
+
 }  // namespace
 
 std::unique_ptr<Sink> make_sink(SinkConfig config) {
   return std::make_unique<PostgresSink>(std::move(config));
 }
 
-Result<std::vector<TableReport>, SinkError> check_target(
-    const SinkConfig& config, const std::vector<Relation>& source_tables) {
+Result<std::vector<TableReport>, SinkError> check_target(const SinkConfig& config,
+                                                         const std::vector<TableForm>& tables) {
   std::vector<TableReport> reports;
   auto looked = translating_errors([&] {
     Session session{config.url};
     pqxx::read_transaction tx{session.connection()};
-    for (const auto& source : source_tables) {
-      const Relation target = target_table_of(source, config.schema);
-      TableReport report{to_string(target), ""};
-      const auto table = read_table(tx, target);
-      if (!table) {
-        report.problem = "does not exist";
-      } else if (table->primary_key.empty()) {
-        report.problem = "has no primary key";
-      } else if (!config.synced_at.empty() && table->find(config.synced_at) == nullptr) {
-        report.problem = "has no column " + config.synced_at;
-      }
-      reports.push_back(std::move(report));
+    for (const auto& form : tables) {
+      const Relation target = target_table_of(form.source, config.schema);
+      reports.push_back({target, problems_of(read_table(tx, target), form, config.synced_at)});
     }
   });
   if (!looked) return looked.error();

@@ -93,7 +93,8 @@ TEST_CASE("a wrong configuration is 2, one line each mistake") {
 TEST_CASE("--check of services that are not there is 1 and says which") {
   const auto check = run_daemon({"-c", file_with(sound), "--check"});
   CHECK(check.code == 1);
-  CHECK_THAT(check.out, ContainsSubstring("kafka localhost:1: FAILED"));
+  CHECK_THAT(check.out, ContainsSubstring("kafka localhost:1: FAILED: "));
+  CHECK_THAT(check.out, ContainsSubstring("Connection refused"));
   CHECK_THAT(check.out, ContainsSubstring("target localhost:1/x: FAILED"));
 }
 

@@ -1,43 +1,18 @@
 #include "lockstep/config/environment.hpp"
 
-#include <unistd.h>
-
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include "catch.hpp"
 #include "lockstep/config/config.hpp"
+#include "working_directory.hpp"
 
 using namespace lockstep::config;
+using lockstep::test::WorkingDirectory;
 
 namespace {
-
-/// The working directory until it ends: a new and empty folder.
-class WorkingDirectory {
- public:
-  WorkingDirectory() {
-    std::filesystem::create_directories(folder_);
-    std::filesystem::current_path(folder_);
-  }
-  ~WorkingDirectory() {
-    std::filesystem::current_path(before_);
-    std::filesystem::remove_all(folder_);
-  }
-  WorkingDirectory(const WorkingDirectory&) = delete;
-  WorkingDirectory& operator=(const WorkingDirectory&) = delete;
-
-  static void write(const std::string& name, const std::string& content) {
-    std::ofstream{name, std::ios::binary} << content;
-  }
-
- private:
-  const std::filesystem::path before_ = std::filesystem::current_path();
-  const std::filesystem::path folder_ = std::filesystem::temp_directory_path() /
-                                        ("lockstep-environment-test-" + std::to_string(::getpid()));
-};
 
 std::string mistakes_in(const std::string& content) {
   WorkingDirectory::write(".env", content);

@@ -1,7 +1,6 @@
 #include "plan.hpp"
 
 #include "catch.hpp"
-#include "lockstep/model/advice.hpp"
 
 using namespace lockstep;
 using namespace lockstep::postgres;
@@ -29,8 +28,12 @@ TargetTable table_with(const TargetColumn& v) {
   return {{"s", "t"}, {column("id", "int4"), v}, {"id"}};
 }
 
-std::string error_of(const Result<StatementPlan, PlanError>& plan) {
-  return plan ? "no error: " + plan->sql : plan.error().message;
+/// One line each.
+std::string error_of(const Result<StatementPlan, PlanErrors>& plan) {
+  if (plan) return "no error: " + plan->sql;
+  std::string lines;
+  for (const auto& error : plan.error()) lines += (lines.empty() ? "" : "\n") + error.message;
+  return lines;
 }
 
 }  // namespace
@@ -148,26 +151,29 @@ TEST_CASE("plan: what would be a guess is refused, with column, types and what t
   array.is_array = true;
   const Case cases[] = {
       {"a timestamp without zone is no moment", ValueType::timestamp, column("v", "timestamptz"),
-       "column \"v\": described can't be written to the target's timestamptz"},
+       "has column \"v\" (timestamptz), which can't take the source's described: make it "
+       "timestamp"},
       {"a moment has no local time", ValueType::timestamptz, column("v", "timestamp"),
-       "column \"v\": described can't be written to the target's timestamp"},
+       "has column \"v\" (timestamp), which can't take the source's described: make it "
+       "timestamptz"},
       {"a double has lost the decimal's digits", ValueType::floating, column("v", "numeric"),
-       "column \"v\": described can't be written to the target's numeric: digits may be lost "
+       "has column \"v\" (numeric), which can't take the source's described: digits may be lost "
        "already; set decimal.handling.mode=string on the connector"},
       {"text for bytea may be hex or base64", ValueType::text, column("v", "bytea"),
-       "column \"v\": described can't be written to the target's bytea: hex and base64 can't be "
-       "told apart; set binary.handling.mode=bytes on the connector"},
+       "has column \"v\" (bytea), which can't take the source's described: hex and base64 can't "
+       "be told apart; make it text, or set binary.handling.mode=bytes on the connector"},
       {"an integer for a date may be days or seconds", ValueType::integer, column("v", "date"),
-       "column \"v\": described can't be written to the target's date"},
+       "has column \"v\" (date), which can't take the source's described: make it bigint"},
       {"schemaless bytes", ValueType::untyped, column("v", "bytea"),
-       "column \"v\": described can't be written to the target's bytea: a schemaless message does "
+       "has column \"v\" (bytea), which can't take the source's described: a schemaless message "
+       "does "
        "not say how its bytes are written; set value.converter.schemas.enable=true"},
       {"a bit varying has lost its length", ValueType::bits, column("v", "varbit"),
-       "column \"v\": described can't be written to the target's varbit"},
+       "has column \"v\" (varbit), which can't take the source's described: make it bit(n)"},
       {"arrays are not known yet", ValueType::text, array,
-       "column \"v\": described can't be written to the target's _int4"},
+       "has column \"v\" (_int4), which can't take the source's described: make it text"},
       {"a number is no text for hstore", ValueType::text, column("v", "hstore"),
-       "column \"v\": described can't be written to the target's hstore"},
+       "has column \"v\" (hstore), which can't take the source's described: make it text"},
   };
   for (const auto& c : cases) {
     DYNAMIC_SECTION(c.name) {
@@ -191,26 +197,47 @@ TEST_CASE("plan: a table that does not fit is told how to make it fit") {
   const Layout row{{source("id", ValueType::integer), source("city", ValueType::text, "string")}};
   SECTION("a column that the target lacks") {
     CHECK(error_of(plan_upsert(users(), row, id_key, "synced_at", Wire::binary)) ==
-          "target table public.users has no column \"city\" (string at the source): add it, " +
-              then_reload);
+          "has no column \"city\" (string at the source): add it");
   }
   SECTION("no synced_at") {
     CHECK(error_of(plan_upsert(users(), id_key, id_key, "stamped", Wire::binary)) ==
-          "target table public.users has no column \"stamped\": add it (timestamptz), or set "
-          "synced_at: \"\" in the pipeline's sink");
+          "has no column \"stamped\": set synced_at: \"\" in the pipeline's sink, or add it "
+          "(timestamptz)");
   }
   SECTION("no primary key") {
     auto table = users();
     table.primary_key.clear();
     CHECK(error_of(plan_remove(table, id_key, Wire::binary)) ==
-          "target table public.users has no primary key: add one on (id), " + then_reload);
+          "has no primary key: add one on (id)");
   }
   SECTION("another primary key than the records'") {
     auto table = users();
     table.primary_key = {"id", "name"};
     CHECK(error_of(plan_upsert(table, id_key, id_key, "", Wire::binary)) ==
-          "target table public.users has primary key (id, name) but the records' key is (id): "
-          "they must be the same");
+          "has primary key (id, name) but the records' key is (id): make it the same, or set "
+          "message.key.columns on the connector");
+  }
+  SECTION("a column that nothing gives a value, but for one that is stamped") {
+    auto table = users();
+    for (auto& one : table.columns) one.wants_value = true;
+    CHECK(error_of(plan_upsert(table, id_key, id_key, "synced_at", Wire::binary)) ==
+          "has column \"name\" (text), NOT NULL without a default, which the source does not "
+          "send: give it a default, or drop NOT NULL");
+    CHECK(plan_remove(table, id_key, Wire::binary));
+  }
+  SECTION("all of it at once") {
+    auto table = table_with(column("v", "bytea"));
+    table.primary_key = {"v"};
+    const Layout wrong{{source("id", ValueType::integer), source("v", ValueType::text, "string"),
+                        source("w", ValueType::text, "string")}};
+    CHECK(error_of(plan_upsert(table, wrong, id_key, "stamped", Wire::binary)) ==
+          "has primary key (v) but the records' key is (id): make it the same, or set "
+          "message.key.columns on the connector\n"
+          "has no column \"stamped\": set synced_at: \"\" in the pipeline's sink, or add it "
+          "(timestamptz)\n"
+          "has column \"v\" (bytea), which can't take the source's string: hex and base64 can't be "
+          "told apart; make it text, or set binary.handling.mode=bytes on the connector\n"
+          "has no column \"w\" (string at the source): add it");
   }
 }
 

@@ -22,6 +22,8 @@ struct PostgresSink {
   std::string schema;                   ///< of the target's tables; empty: the source's own
   std::string synced_at = "synced_at";  ///< column to stamp; empty: none
   std::size_t connections = 2;          ///< transactions side by side, each of another table
+
+  bool operator==(const PostgresSink&) const = default;
 };
 
 struct Pipeline {
@@ -30,17 +32,23 @@ struct Pipeline {
   std::string topics_pattern;       ///< …a regular expression that begins with ^
   PostgresSink sink;
   BatchLimits batch;
+
+  bool operator==(const Pipeline&) const = default;
 };
 
 struct Kafka {
   std::string brokers;  ///< host:port, comma-separated
   std::map<std::string, std::string>
       properties;  ///< for librdkafka; none that Lockstep sets itself
+
+  bool operator==(const Kafka&) const = default;
 };
 
 struct Log {
   std::string level = "info";  ///< trace, debug, info, warn or error
   bool json = false;
+
+  bool operator==(const Log&) const = default;
 };
 
 struct Config {
@@ -48,7 +56,14 @@ struct Config {
   std::vector<Pipeline> pipelines;  ///< at least one, in the file's order
   Log log;
   std::map<std::string, std::string> connections;  ///< name to URL: never print the URLs
+
+  bool operator==(const Config&) const = default;
 };
+
+/// Every key that the file may have, such as "pipelines[].sink.url", also those that are refused
+/// until a later version. Keys of the user's own (of connections and kafka.properties) are not in
+/// it.
+std::vector<std::string> known_keys();
 
 /// Reads, expands ${…} from read_environment() and checks. Tells all mistakes at once.
 Result<Config, Errors> load(const std::filesystem::path& file);

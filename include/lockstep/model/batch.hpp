@@ -22,6 +22,8 @@ struct BatchLimits {
   std::size_t max_events = 20'000;           ///< Kafka records in one transaction
   std::size_t max_bytes = 64 * 1024 * 1024;  ///< decoded, in memory; one record may go beyond
   std::chrono::milliseconds max_wait{0};     ///< since the first record, if the sink is free
+
+  bool operator==(const BatchLimits&) const = default;
 };
 
 /// The part of one partition that a batch covers.

@@ -19,6 +19,7 @@ struct TargetColumn {
   bool is_array = false;
   bool generated = false;        ///< GENERATED ALWAYS AS (…) STORED: can't be written
   bool identity_always = false;  ///< GENERATED ALWAYS AS IDENTITY: written with OVERRIDING
+  bool wants_value = false;      ///< NOT NULL, and neither a default nor a trigger gives a value
 };
 
 struct TargetTable {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "lockstep/model/change.hpp"
 #include "lockstep/model/result.hpp"
 #include "lockstep/model/sink.hpp"
 
@@ -28,15 +29,24 @@ std::unique_ptr<Sink> make_sink(SinkConfig config);
 /// "host:port/dbname" of a connection string, for logs: never the password.
 std::string describe(const std::string& url);
 
-/// What a look at the target says of one table; for `lockstepd --check`.
-struct TableReport {
-  std::string target;   ///< schema.table
-  std::string problem;  ///< empty: it can be written to
+/// What is known of a table's records, before any is applied.
+struct TableForm {
+  Relation source;
+  const Layout* key = nullptr;  ///< nullptr: not known
+  const Layout* row = nullptr;  ///< nullptr: not known; known only with the key
 };
 
-/// Connects and looks at the target of each of the source's tables. Changes nothing.
-/// Errors: the target can't be reached.
-Result<std::vector<TableReport>, SinkError> check_target(
-    const SinkConfig& config, const std::vector<Relation>& source_tables);
+/// What a look at the target says of one table; for `lockstepd --check`.
+struct TableReport {
+  Relation target;
+  /// Why such records can't be applied, and what to do. Each goes on from the table's name: "does
+  /// not exist: create it".
+  std::vector<std::string> problems;
+};
+
+/// Connects, reads the target's catalog, and plans for each table what would be written to it.
+/// Changes nothing. Errors: the target can't be reached.
+Result<std::vector<TableReport>, SinkError> check_target(const SinkConfig& config,
+                                                         const std::vector<TableForm>& tables);
 
 }  // namespace lockstep::postgres

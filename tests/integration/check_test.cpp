@@ -1,0 +1,234 @@
+// lockstepd --check on real records and real tables: what would stop the daemon is told before.
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "catch.hpp"
+#include "daemon.hpp"
+#include "database.hpp"
+#include "eventually.hpp"
+#include "feed.hpp"
+#include "kafka.hpp"
+#include "stack.hpp"
+
+using namespace lockstep::test;
+using std::chrono::seconds;
+
+namespace {
+
+/// `text` with each % replaced.
+std::string filled(std::string text, const std::string& with) {
+  for (auto at = text.find('%'); at != std::string::npos; at = text.find('%', at + with.size())) {
+    text.replace(at, 1, with);
+  }
+  return text;
+}
+
+struct Checked {
+  explicit Checked(const std::string& name) : pipeline{unique(name)} {}
+
+  Feed& add(const std::string& name, int partitions = 1) {
+    return *feeds.emplace_back(std::make_unique<Feed>(kafka, target, name, partitions));
+  }
+  Ended check(const std::vector<std::string>& more_topics = {}) const {
+    std::vector<std::string> topics = more_topics;
+    for (const auto& feed : feeds) topics.push_back(feed->topic);
+    const auto file = fresh_folder(pipeline) / "lockstep.yaml";
+    std::ofstream{file} << to_yaml(DaemonConfig{pipeline, topics});
+    return run_program("lockstepd", {"--config", file, "--check"});
+  }
+
+  Kafka kafka;
+  Database target{Stack::from_environment().target_url};
+  const std::string pipeline;
+  std::vector<std::unique_ptr<Feed>> feeds;
+};
+
+/// The line of the feed's topic behind its name.
+std::string line_of(const Ended& ended, const Feed& feed) {
+  const std::string begin = "  " + feed.topic + ": ";
+  const auto at = ended.out.find(begin);
+  if (at == std::string::npos) return "no line in:\n" + ended.out;
+  return ended.out.substr(at + begin.size(), ended.out.find('\n', at) - at - begin.size());
+}
+
+}  // namespace
+
+TEST_CASE("--check: tables that fit are ok, and the pipeline's group does not notice") {
+  Checked checked{"check_good"};
+  Feed& one = checked.add("one");
+  Feed& three = checked.add("three", 3);
+  one.load(100, 20);
+  three.load(100, 20);
+  const auto look = [&] {
+    const auto ended = checked.check();
+    INFO(ended.out << ended.err);
+    CHECK(ended.code == 0);
+    CHECK(line_of(ended, one) == "1 partition -> public." + one.name + ": ok");
+    CHECK(line_of(ended, three) == "3 partitions -> public." + three.name + ": ok");
+    CHECK_THAT(ended.out, ContainsSubstring("  2 tables: 2 ok\nready\n"));
+    CHECK(ended.err.empty());
+  };
+  const std::string group = "lockstep." + checked.pipeline;
+  look();
+  CHECK(checked.kafka.members(group) == 0);
+  CHECK_FALSE(checked.kafka.committed(group, one.topic, 0));
+  CHECK(one.progress(checked.target, checked.pipeline) == 0);
+
+  Daemon daemon{checked.pipeline + "_daemon", DaemonConfig{checked.pipeline, {one.topic}}};
+  one.await_equal(checked.target);
+  look();
+  CHECK(checked.kafka.members(group) == 1);
+  CHECK(daemon.count_in_log("reading pipeline=") == 1);
+  one.upsert(1);
+  one.flush();
+  one.await_equal(checked.target);
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("--check: what does not fit is told with table, column, types and what to do") {
+  struct Case {
+    std::string name;
+    std::string damage;              ///< % is the table
+    std::vector<std::string> wants;  ///< the lines that follow, without the table's name
+  };
+  const Case cases[] = {
+      {"missing", "DROP TABLE %", {"does not exist: create it"}},
+      {"no_column",
+       "ALTER TABLE % DROP COLUMN note",
+       {"has no column \"note\" (string at the source): add it"}},
+      {"wrong_type",
+       "ALTER TABLE % ALTER version TYPE date USING NULL",
+       {"has column \"version\" (date), which can't take the source's int64: make it bigint"}},
+      {"not_null",
+       "ALTER TABLE % ADD COLUMN extra int NOT NULL",
+       {"has column \"extra\" (integer), NOT NULL without a default, which the source does not "
+        "send: give it a default, or drop NOT NULL"}},
+      {"no_key", "ALTER TABLE % DROP CONSTRAINT %_pkey", {"has no primary key: add one on (id)"}},
+      {"other_key",
+       "ALTER TABLE % DROP CONSTRAINT %_pkey; ALTER TABLE % ADD PRIMARY KEY (id, version)",
+       {"has primary key (id, version) but the records' key is (id): make it the same, or set "
+        "message.key.columns on the connector"}},
+      {"not_stamped",
+       "ALTER TABLE % DROP COLUMN synced_at",
+       {"has no column \"synced_at\": set synced_at: \"\" in the pipeline's sink, or add it "
+        "(timestamptz)"}},
+      {"several",
+       "ALTER TABLE % DROP COLUMN note, DROP COLUMN synced_at",
+       {"has no column \"synced_at\": set synced_at: \"\" in the pipeline's sink, or add it "
+        "(timestamptz)",
+        "has no column \"note\" (string at the source): add it"}},
+  };
+  // Columns that only look as if nothing filled them.
+  const std::string filled_elsewhere =
+      "ALTER TABLE % ADD COLUMN a int NOT NULL DEFAULT 1,"
+      " ADD COLUMN b int NOT NULL GENERATED ALWAYS AS IDENTITY,"
+      " ADD COLUMN c bigint NOT NULL GENERATED ALWAYS AS (id + 1) STORED;"
+      "CREATE FUNCTION %_fill() RETURNS trigger LANGUAGE plpgsql AS"
+      " 'BEGIN NEW.d = 1; RETURN NEW; END';"
+      "CREATE TRIGGER fill BEFORE INSERT ON % FOR EACH ROW EXECUTE FUNCTION %_fill();"
+      "ALTER TABLE % ADD COLUMN d int NOT NULL";
+  Checked checked{"check_bad"};
+  for (const auto& c : cases) {
+    Feed& feed = checked.add(c.name);
+    feed.upsert(1);
+    checked.target.exec(filled(c.damage, feed.name));
+  }
+  Feed& sound = checked.add("sound");
+  sound.upsert(1);
+  sound.flush();
+  checked.target.exec(filled(filled_elsewhere, sound.name));
+
+  const auto ended = checked.check();
+  INFO(ended.out << ended.err);
+  CHECK(ended.code == 1);
+  for (std::size_t i = 0; i < std::size(cases); ++i) {
+    const std::string table = "public." + checked.feeds[i]->name;
+    std::string lines = " -> " + table + ": FAILED\n";
+    for (const auto& want : cases[i].wants) lines += "    " + table + " " + want + "\n";
+    CHECK_THAT(ended.out, ContainsSubstring(lines + "  "));  // and no problem more
+  }
+  CHECK(line_of(ended, sound) == "1 partition -> public." + sound.name + ": ok");
+  CHECK_THAT(ended.out, ContainsSubstring("  9 tables: 1 ok, 8 FAILED\nnot ready\n"));
+  // The sound one first: what is wrong stands at the end, where it is seen.
+  CHECK(ended.out.find(sound.topic) < ended.out.find(checked.feeds[0]->topic));
+
+  // And what --check says is what the daemon does.
+  Daemon daemon{checked.pipeline + "_daemon", DaemonConfig{checked.pipeline, {sound.topic}}};
+  sound.await_equal(checked.target);
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("--check: the newest row is found behind deletes, tombstones and truncates") {
+  Checked checked{"check_behind"};
+  Feed& behind = checked.add("behind");
+  behind.upsert(1);
+  for (int id = 100; id < 200; ++id) behind.upsert(id);
+  for (int id = 100; id < 200; ++id) behind.remove(id);  // 200 records, the last stretch but one
+  behind.truncate();
+  Feed& deletes = checked.add("deletes");
+  for (int id = 0; id < 20; ++id) {
+    checked.kafka.produce(deletes.topic, 0, deletes.key(id), deletes.value('d', id, 1, ""));
+    checked.kafka.produce(deletes.topic, 0, deletes.key(id), std::nullopt);
+  }
+  Feed& other_key = checked.add("other_key");
+  checked.kafka.produce(other_key.topic, 0, other_key.key(1), other_key.value('d', 1, 1, ""));
+  checked.kafka.flush();
+  Feed& empty = checked.add("empty");
+  for (const auto* feed : {&behind, &deletes, &empty}) {
+    checked.target.exec("ALTER TABLE " + feed->name + " DROP COLUMN note");
+  }
+  checked.target.exec(filled("ALTER TABLE % DROP CONSTRAINT %_pkey", other_key.name));
+
+  const auto ended = checked.check({"no.such.topic"});
+  INFO(ended.out << ended.err);
+  CHECK(ended.code == 1);
+  CHECK(line_of(ended, behind) == "1 partition -> public." + behind.name + ": FAILED");
+  CHECK_THAT(ended.out, ContainsSubstring("public." + behind.name + " has no column \"note\""));
+  CHECK(line_of(ended, deletes) ==
+        "1 partition -> public." + deletes.name + ": no record with a row: types can't be checked");
+  CHECK(line_of(ended, empty) ==
+        "1 partition -> public." + empty.name + ": no record yet: types can't be checked");
+  CHECK_THAT(ended.out, ContainsSubstring(" has no primary key: add one on (id)"));
+  CHECK_THAT(ended.out,
+             ContainsSubstring("  no.such.topic: topic does not exist yet, will be waited for -> "
+                               "such.topic: FAILED; types can't be checked\n"
+                               "    such.topic does not exist: create it\n"));
+  CHECK_THAT(ended.out, ContainsSubstring("  5 tables: 0 ok, 2 not checked, 3 FAILED\n"));
+}
+
+TEST_CASE("--check: records that can't be read, and types that are not carried") {
+  Checked checked{"check_records"};
+  Feed& unreadable = checked.add("unreadable");
+  unreadable.upsert(1);
+  checked.kafka.produce(unreadable.topic, 0, unreadable.key(1), "{\"flat\": \"secret\"}");
+  Feed& mended = checked.add("mended");
+  checked.kafka.produce(mended.topic, 0, mended.key(1), "no JSON");
+  mended.upsert(1);
+  Feed& array = checked.add("array");
+  std::string value = array.value('c', 1, 1, "");
+  const auto replace = [&](const std::string& from, const std::string& to) {
+    for (auto at = value.find(from); at != std::string::npos;
+         at = value.find(from, at + to.size())) {
+      value.replace(at, from.size(), to);
+    }
+  };
+  replace(R"({"type":"string","optional":true,"field":"note"})",
+          R"({"type":"array","items":{"type":"string"},"optional":true,"field":"note"})");
+  replace(R"("note":"")", R"("note":null)");
+  checked.kafka.produce(array.topic, 0, array.key(1), value);
+  checked.kafka.flush();
+
+  const auto ended = checked.check();
+  INFO(ended.out << ended.err);
+  CHECK(ended.code == 1);
+  CHECK(line_of(ended, unreadable) == "1 partition -> public." + unreadable.name + ": FAILED");
+  CHECK_THAT(ended.out, ContainsSubstring("\n    record " + unreadable.topic +
+                                          "[0]@1 can't be read: value: no Debezium envelope"));
+  CHECK_THAT(ended.out, !ContainsSubstring("secret"));
+  CHECK(line_of(ended, mended) == "1 partition -> public." + mended.name + ": ok");
+  CHECK(line_of(ended, array) == "1 partition -> public." + array.name + ": FAILED");
+  CHECK_THAT(ended.out, ContainsSubstring("\n    column \"note\": the source's array is not "
+                                          "supported, only NULL"));
+}
