@@ -1,0 +1,59 @@
+// demo on the whole pipeline: its six changes arrive, and nothing of it stays.
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "catch.hpp"
+#include "connector.hpp"
+#include "daemon.hpp"
+#include "database.hpp"
+#include "stack.hpp"
+
+using namespace lockstep::test;
+
+TEST_CASE("the demo's six changes arrive, and leave nothing behind") {
+  const auto& stack = Stack::from_environment();
+  Database source{stack.source_url};
+  Database target{stack.target_url};
+  const Connector connector{unique("demo"), {"users", "orders"}};
+  const DaemonConfig config{unique("demo"), {connector.topic("users"), connector.topic("orders")}};
+  Daemon daemon{config.pipeline, config};
+  await_equal(source, target, "users");
+  await_equal(source, target, "orders");
+
+  // The configuration of this stack, in the place where the tools look for it.
+  const Surroundings project{
+      .folder = fresh_folder("demo"),
+      .environment = {{"SOURCE_URL", stack.source_url}, {"LOCKSTEP_CONFIG", std::nullopt}}};
+  std::filesystem::create_directory(project.folder / "config");
+  std::ofstream{project.folder / "config" / "lockstep.yaml"} << to_yaml(config);
+
+  // What a real connector writes fits these tables.
+  const auto check = run_program("lockstepd", {"-c", "config/lockstep.yaml", "--check"}, project);
+  INFO(check.out << check.err);
+  CHECK(check.code == 0);
+  CHECK_THAT(check.out, ContainsSubstring("  2 tables: 2 ok\nready\n"));
+
+  const auto demo = run_program("demo", {}, project);
+  INFO(demo.out << demo.err);
+  CHECK(demo.code == 0);
+  CHECK(demo.err.empty());
+  std::size_t ticks = 0;
+  for (auto at = demo.out.find("✓"); at != std::string::npos; at = demo.out.find("✓", at + 1)) {
+    ++ticks;
+  }
+  CHECK(ticks == 6);
+  CHECK_THAT(demo.out, ContainsSubstring("All 6 changes arrived"));
+  CHECK_THAT(demo.out, !ContainsSubstring("postgres:postgres"));
+  for (Database* database : {&source, &target}) {
+    CHECK(database->text("SELECT count(*) FROM users WHERE email LIKE 'demo-%'") == "0");
+  }
+
+  // And with nobody to bring them there it says so.
+  CHECK(daemon.stop() == 0);
+  const auto alone = run_program("demo", {"--timeout", "1"}, project);
+  CHECK(alone.code == 1);
+  CHECK_THAT(alone.out, ContainsSubstring("✗ not in the target after 1 s"));
+  CHECK_THAT(alone.out, ContainsSubstring("Does lockstepd run"));
+  CHECK(source.text("SELECT count(*) FROM users WHERE email LIKE 'demo-%'") == "0");
+}
