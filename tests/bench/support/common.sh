@@ -4,6 +4,7 @@
 #   DAEMON=/path/to/lockstepd   what is measured (build/bin/lockstepd)
 #   BASE=/path/to/lockstepd     another to compare it with: the two take turns, on the same data
 #   CONNECTIONS=4               sink.connections of DAEMON; BASE may not know the key
+#   MAX_BYTES=8MiB              batch.max_bytes, of both
 #   CONNECTOR=FILE              another connector than debezium-config/postgres-connector.json
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
@@ -67,15 +68,17 @@ empty_target() {
 # write_config NAME PIPELINE TOPICS: with keys that all versions know. A pipeline of its own for each start: its
 # consumer group begins at the beginning. TOPICS: a list, or one ^pattern.
 write_config() {
-  local topics="topics: [$3]" sink=
+  local topics="topics: [$3]" sink='' batch=''
   if [[ $3 == ^* ]]; then topics="topics_pattern: '$3'"; fi
   if [[ $1 == new && -n ${CONNECTIONS:-} ]]; then sink=", connections: $CONNECTIONS"; fi
+  if [[ -n ${MAX_BYTES:-} ]]; then batch="batch: {max_bytes: $MAX_BYTES}"; fi
   cat <<END
 kafka: {brokers: "$KAFKA_BROKERS"}
 pipelines:
   - name: $2
     $topics
     sink: {type: postgres, url: "$TARGET_URL"$sink}
+    $batch
 END
 }
 
