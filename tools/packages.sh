@@ -36,9 +36,10 @@ installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == i
 
 # Debian's default Java is new enough for Kafka (17), that of older Ubuntus is not: take the newest that there is.
 java_package() {
-  local version
+  local version candidate
   for version in 25 21; do
-    if apt-cache policy "openjdk-$version-jre-headless" 2>/dev/null | grep -q 'Candidate: [0-9]'; then
+    candidate=$(apt-cache policy "openjdk-$version-jre-headless" 2>/dev/null) || true
+    if [[ $candidate == *'Candidate: '[0-9]* ]]; then
       printf 'openjdk-%s-jre-headless\n' "$version"
       return
     fi
@@ -146,7 +147,7 @@ main() {
   ((${#packages[@]})) || exit 0
   if ((EUID == 0)); then
     printf 'installing %s\n' "${packages[*]}"
-    apt-get update -qq
+    apt-get update -qq -o Acquire::Retries=3
     # Looked up again: before the update there may have been no list.
     if [[ " ${groups[*]} " == *' build '* ]]; then check_distribution; fi
     mapfile -t packages < <(missing "${groups[@]}")

@@ -48,7 +48,7 @@ eventually() { # SECONDS WHAT COMMAND...
 
 inspect() { docker inspect -f "$1" "$(compose ps -aq "$2" 2>/dev/null || compose ps -q "$2")"; } # FORMAT SERVICE
 
-log_has() { compose logs "$1" 2>&1 | grep -q -- "$2"; } # SERVICE TEXT
+log_has() { grep -q -- "$2" <<<"$(compose logs "$1" 2>&1)"; } # SERVICE TEXT
 
 rm -rf "$work"
 mkdir -p "$copy"
