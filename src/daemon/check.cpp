@@ -49,7 +49,8 @@ class Samples {
     }
     const auto* change = std::get_if<Change>(&decoded);
     if (change == nullptr || change->key_layout == nullptr) return false;
-    if (change->row_layout == nullptr && sample.row != nullptr) return false;
+    const bool is_known = sample.key != nullptr || !sample.unreadable.empty();
+    if (change->row_layout == nullptr && is_known) return false;
     sample = {change->relation, change->key_layout, change->row_layout, change->source_ts_us};
     return change->row_layout != nullptr;
   }

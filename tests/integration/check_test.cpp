@@ -203,6 +203,7 @@ TEST_CASE("--check: records that can't be read, and types that are not carried")
   Feed& unreadable = checked.add("unreadable");
   unreadable.upsert(1);
   checked.kafka.produce(unreadable.topic, 0, unreadable.key(1), "{\"flat\": \"secret\"}");
+  checked.kafka.produce(unreadable.topic, 0, unreadable.key(1), unreadable.value('d', 1, 1, ""));
   Feed& mended = checked.add("mended");
   checked.kafka.produce(mended.topic, 0, mended.key(1), "no JSON");
   mended.upsert(1);
