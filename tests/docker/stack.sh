@@ -48,6 +48,8 @@ eventually() { # SECONDS WHAT COMMAND...
 
 inspect() { docker inspect -f "$1" "$(compose ps -aq "$2" 2>/dev/null || compose ps -q "$2")"; } # FORMAT SERVICE
 
+health_is() { [[ $(inspect '{{.State.Health.Status}}' lockstepd) == "$1" ]]; }
+
 log_has() { grep -q -- "$2" <<<"$(compose logs "$1" 2>&1)"; } # SERVICE TEXT
 
 rm -rf "$work"
@@ -97,7 +99,7 @@ expect_that "it has gone on" target_has 'SELECT name FROM users WHERE id = 1' 'A
 cp config/lockstep.yaml good.yaml
 sed -i 's/topics:/topcis:/' config/lockstep.yaml
 expect 1 'did you mean topics' ./setup.sh
-eventually 30 "its container is unhealthy" test "$(inspect '{{.State.Health.Status}}' lockstepd)" != healthy
+eventually 30 "its container is unhealthy" health_is unhealthy
 expect_that "its container is not started over and over" test "$(inspect '{{.RestartCount}}' lockstepd)" = 0
 cp good.yaml config/lockstep.yaml
 expect 0 'holds what the source holds' ./setup.sh
