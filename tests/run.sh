@@ -8,7 +8,7 @@ usage() {
   cat <<END
 usage: tests/run.sh [TIER]
 
-  (none)       all tiers but bench and debian13: lint, unit (also with sanitizers), integration, e2e, faults, browser
+  (none)       all tiers but bench, debian13 and docker: lint, unit (also with sanitizers), integration, e2e, faults, browser
   lint         format, includes, shellcheck, clang-tidy
   unit         without services, in a Release build and in one with sanitizers
   integration  against a real Kafka and PostgreSQL
@@ -17,6 +17,7 @@ usage: tests/run.sh [TIER]
   browser      the live page
   bench        how fast it is: prints figures, asserts nothing
   debian13     builds and runs the unit tests in a Debian 13 root under build/ (needs root)
+  docker       what runs under Docker or systemd, with a Docker engine of the tests' own (needs root)
 
 Tests that need services get a stack of their own under build/test-stack, beside whatever runs already.
 END
@@ -147,6 +148,11 @@ run_tier() {
       for script in tests/bench/*.sh; do stage "$script" "$script" || true; done
       ;;
     debian13) tests/debian13.sh ;;
+    docker)
+      tools/packages.sh build tests stack trixie docker
+      stage build build_preset release build
+      stage docker tests/docker/run.sh || true
+      ;;
     -h | --help) usage ;;
     *)
       usage >&2

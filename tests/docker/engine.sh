@@ -88,13 +88,17 @@ storage_driver() {
 
 # --- outside ----------------------------------------------------------------------------------------------------------
 
-# enter COMMAND...: in the engine's namespaces, and in this folder.
+# enter COMMAND...: in the engine's namespaces, and in this folder. Whoever is there already, stays.
 enter() {
   local outer first
+  if [[ ${LOCKSTEP_IN_ENGINE:-} == "$project" ]]; then
+    "$@"
+    return
+  fi
   outer=$(pid_of engine) || die "the engine does not run: tests/docker/engine.sh up"
   first=$(<"/proc/$outer/task/$outer/children") # unshare has one child
   nsenter --target "${first% }" --mount --pid -- nsenter --net=/run/netns/engine -- \
-    env -C "$PWD" -u DOCKER_HOST -u DOCKER_CONTEXT "DOCKER_CONFIG=$folder/config" "$@"
+    env -C "$PWD" -u DOCKER_HOST -u DOCKER_CONTEXT "DOCKER_CONFIG=$folder/config" "LOCKSTEP_IN_ENGINE=$project" "$@"
 }
 
 answers() { enter docker version; }
