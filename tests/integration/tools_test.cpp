@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -20,12 +21,18 @@ const std::vector<std::string> stack_variables{
     "SOURCE_HOST", "SOURCE_PORT",   "SOURCE_URL", "TARGET_HOST",     "TARGET_PORT",
     "TARGET_URL",  "KAFKA_BROKERS", "KAFKA_PORT", "LOCKSTEP_CONFIG", "SOURCE_PASSWORD"};
 
-/// A folder like the project's, with setup.sh's configuration and a .env of these lines.
+/// A folder like the project's, with a .env of these lines. Its configuration is setup.sh's, but
+/// for the role: tables that other tests have left are not the daemon's to read.
 Surroundings project(const std::string& name, const std::string& dot_env) {
   Surroundings project{.folder = fresh_folder(name)};
+  std::ostringstream yaml;
+  yaml << std::ifstream{LOCKSTEP_SOURCE_DIR "/config/lockstep.yaml"}.rdbuf();
+  std::string text = yaml.str();
+  const std::string role = "lockstep:${TARGET_PASSWORD:-lockstep}";
+  REQUIRE(text.find(role) != std::string::npos);
+  text.replace(text.find(role), role.size(), "postgres:${TARGET_PASSWORD:-postgres}");
   std::filesystem::create_directory(project.folder / "config");
-  std::filesystem::copy_file(LOCKSTEP_SOURCE_DIR "/config/lockstep.yaml",
-                             project.folder / "config" / "lockstep.yaml");
+  std::ofstream{project.folder / "config" / "lockstep.yaml"} << text;
   std::ofstream{project.folder / ".env"} << dot_env;
   for (const auto& variable : stack_variables) project.environment[variable] = std::nullopt;
   return project;
@@ -43,7 +50,7 @@ Surroundings moved_ports(const std::string& name) {
                            port_of(stack.target_url) + "'\n");
 }
 
-/// The text up to the host's name, and another database.
+/// The same server's.
 std::string other_database(const std::string& url, const std::string& database) {
   return url.substr(0, url.rfind('/') + 1) + database;
 }
