@@ -218,8 +218,8 @@ void Demo::clean_up() noexcept {
 
 std::string value_or(const config::Environment& environment, const std::string& name,
                      const std::string& otherwise) {
-  auto value = environment.find(name);
-  return value && !value->empty() ? std::move(*value) : otherwise;
+  const auto value = environment.find(name);
+  return value && !value->empty() ? *value : otherwise;
 }
 
 /// A connection string for libpq: `option`, else SOURCE_URL, else what the variables of the local
