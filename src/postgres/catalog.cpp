@@ -76,4 +76,17 @@ std::optional<TargetTable> read_table(pqxx::transaction_base& tx, const Relation
   return table;
 }
 
+std::string lacking_rights(pqxx::transaction_base& tx, const Relation& name,
+                           const std::string& rights) {
+  const auto lacking = tx.exec_params(
+      "SELECT coalesce(pg_catalog.string_agg(p, ', '), '') "
+      "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace, "
+      "pg_catalog.regexp_split_to_table($3, ', ') p WHERE n.nspname = $1 AND c.relname = $2 AND "
+      "NOT "
+      "(pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND "
+      "pg_catalog.has_table_privilege(c.oid, p))",
+      name.schema, name.table, rights);
+  return lacking[0][0].c_str();
+}
+
 }  // namespace lockstep::postgres

@@ -9,6 +9,9 @@ namespace lockstep::postgres {
 
 namespace {
 
+constexpr auto written_with = "SELECT, INSERT, UPDATE, DELETE";
+constexpr auto see_rights = "docs/operation.md, Rights on the target";
+
 class PostgresSink : public Sink {
  public:
   explicit PostgresSink(SinkConfig config) : config_{std::move(config)} {}
@@ -49,7 +52,7 @@ class PostgresSink : public Sink {
   /// about one table: all wait until it is mended.
   static SinkError waiting(SinkError error) {
     error.kind = SinkError::Kind::unavailable;
-    if (error.sqlstate == "42501") error.message += "; docs/operation.md, Rights on the target";
+    if (error.sqlstate == "42501") error.message += std::string{"; "} + see_rights;
     return error;
   }
 
@@ -83,8 +86,28 @@ class PostgresSink : public Sink {
   std::unique_ptr<Applier> applier_;
 };
 
+/// Whether the session's role may keep its position. Errors: what it may not.
+Result<Done, SinkError> check_progress(pqxx::transaction_base& tx) {
+  // Looked up in the catalog: to_regclass() fails for who may not use the schema.
+  const auto found = tx.exec(
+      "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'progress' AND relnamespace = n.oid), "
+      "CASE WHEN n.oid IS NULL THEN has_database_privilege(current_database(), 'CREATE') "
+      "ELSE has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE') END, "
+      "current_user FROM (VALUES (1)) one LEFT JOIN pg_namespace n ON n.nspname = 'lockstep'");
+  std::string lacks;
+  if (found[0][0].as<bool>()) {
+    lacks = lacking_rights(tx, {"lockstep", "progress"}, "SELECT, INSERT, UPDATE");
+  } else if (!found[0][1].as<bool>()) {
+    lacks = "the right to make it";
+  }
+  if (lacks.empty()) return done;
+  return SinkError{SinkError::Kind::unavailable, "on lockstep.progress, role " +
+                                                     std::string{found[0][2].c_str()} + " lacks " +
+                                                     lacks + ": " + see_rights};
+}
+
 std::vector<std::string> problems_of(const std::optional<TargetTable>& table, const TableForm& form,
-                                     const std::string& synced_at) {
+                                     const std::string& synced_at, const std::string& lacking) {
   if (!table) return {"does not exist: create it"};
   auto errors = check_table(*table, form.key, synced_at);
   if (form.row != nullptr) {
@@ -93,6 +116,8 @@ std::vector<std::string> problems_of(const std::optional<TargetTable>& table, co
   }
   std::vector<std::string> problems;
   for (auto& error : errors) problems.push_back(std::move(error.message));
+  if (!lacking.empty())
+    problems.push_back("may not be written, lacking " + lacking + ": " + see_rights);
   return problems;
 }
 
@@ -105,15 +130,19 @@ std::unique_ptr<Sink> make_sink(SinkConfig config) {
 Result<std::vector<TableReport>, SinkError> check_target(const SinkConfig& config,
                                                          const std::vector<TableForm>& tables) {
   std::vector<TableReport> reports;
+  Result<Done, SinkError> progress = done;
   auto looked = translating_errors([&] {
     Session session{config.url};
     pqxx::read_transaction tx{session.connection()};
+    progress = check_progress(tx);
     for (const auto& form : tables) {
       const Relation target = target_table_of(form.source, config.schema);
-      reports.push_back({target, problems_of(read_table(tx, target), form, config.synced_at)});
+      reports.push_back({target, problems_of(read_table(tx, target), form, config.synced_at,
+                                             lacking_rights(tx, target, written_with))});
     }
   });
   if (!looked) return looked.error();
+  if (!progress) return progress.error();
   return reports;
 }
 

@@ -160,6 +160,46 @@ TEST_CASE("--check: what does not fit is told with table, column, types and what
   CHECK(daemon.stop() == 0);
 }
 
+TEST_CASE("--check: rights that the role lacks are told") {
+  Checked checked{"check_rights"};
+  Feed& feed = checked.add("rights");
+  feed.load(10, 5);
+  const std::string role = checked.pipeline;
+  checked.target.exec("CREATE ROLE " + role +
+                      " LOGIN PASSWORD 'r'; GRANT USAGE ON SCHEMA public TO " + role +
+                      "; GRANT SELECT, INSERT ON " + feed.name + " TO " + role);
+  const auto check = [&] {
+    DaemonConfig config{checked.pipeline, {feed.topic}};
+    config.target_url = Stack::from_environment().target_url;
+    config.target_url.replace(config.target_url.find("postgres:postgres"), 17, role + ":r");
+    const auto file = fresh_folder(checked.pipeline) / "lockstep.yaml";
+    std::ofstream{file} << to_yaml(config);
+    return run_program("lockstepd", {"--config", file, "--check"});
+  };
+  // Made by whoever was the first here.
+  checked.target.exec("CREATE SCHEMA IF NOT EXISTS lockstep");
+  auto ended = check();
+  CHECK(ended.code == 1);
+  CHECK_THAT(ended.out,
+             ContainsSubstring("FAILED: on lockstep.progress, role " + role + " lacks ") &&
+                 ContainsSubstring("docs/operation.md, Rights on the target\n"));
+
+  checked.target.exec("GRANT USAGE, CREATE ON SCHEMA lockstep TO " + role);
+  if (checked.target.text("SELECT to_regclass('lockstep.progress') IS NOT NULL") == "t") {
+    checked.target.exec("GRANT SELECT, INSERT, UPDATE ON lockstep.progress TO " + role);
+  }
+  ended = check();
+  CHECK(ended.code == 1);
+  CHECK_THAT(ended.out, ContainsSubstring("public." + feed.name +
+                                          " may not be written, lacking UPDATE, DELETE: docs/"));
+
+  checked.target.exec("GRANT UPDATE, DELETE ON " + feed.name + " TO " + role);
+  ended = check();
+  INFO(ended.out);
+  CHECK(ended.code == 0);
+  checked.target.exec("DROP OWNED BY " + role + "; DROP ROLE " + role);
+}
+
 TEST_CASE("--check: the newest row is found behind deletes, tombstones and truncates") {
   Checked checked{"check_behind"};
   Feed& behind = checked.add("behind");

@@ -183,10 +183,16 @@ std::optional<std::int64_t> Kafka::committed(const std::string& group, const std
 }
 
 int Kafka::members(const std::string& group) {
-  const rd_kafka_group_list* raw = nullptr;
-  require(rd_kafka_list_groups(impl_->handle(), group.c_str(), &raw, deadline_ms), "list groups");
-  const Owned<const rd_kafka_group_list, &rd_kafka_group_list_destroy> groups{raw};
-  return groups->group_cnt == 0 ? 0 : groups->groups[0].member_cnt;
+  int members = 0;
+  // A broker whose first group this is loads its coordinator first, and says so with an error.
+  eventually(std::chrono::milliseconds{deadline_ms}, "the members of " + group, [&] {
+    const rd_kafka_group_list* raw = nullptr;
+    require(rd_kafka_list_groups(impl_->handle(), group.c_str(), &raw, deadline_ms), "list groups");
+    const Owned<const rd_kafka_group_list, &rd_kafka_group_list_destroy> groups{raw};
+    members = groups->group_cnt == 0 ? 0 : groups->groups[0].member_cnt;
+    return true;
+  });
+  return members;
 }
 
 }  // namespace lockstep::test

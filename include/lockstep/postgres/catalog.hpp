@@ -43,4 +43,9 @@ std::string quoted_name(const Relation& table);
 /// The table as it is now; nullopt if there is none of that name. Throws pqxx's exceptions.
 std::optional<TargetTable> read_table(pqxx::transaction_base& tx, const Relation& name);
 
+/// Which of `rights` ("SELECT", "INSERT" …) this session's role lacks on a table that is there:
+/// "INSERT, DELETE"; "": none. All of them where it may not use the table's schema.
+std::string lacking_rights(pqxx::transaction_base& tx, const Relation& name,
+                           const std::string& rights);
+
 }  // namespace lockstep::postgres

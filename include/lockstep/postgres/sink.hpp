@@ -45,7 +45,7 @@ struct TableReport {
 };
 
 /// Connects, reads the target's catalog, and plans for each table what would be written to it.
-/// Changes nothing. Errors: the target can't be reached.
+/// Changes nothing. Errors: the target can't be reached, or its role can't keep a position there.
 Result<std::vector<TableReport>, SinkError> check_target(const SinkConfig& config,
                                                          const std::vector<TableForm>& tables);
 
