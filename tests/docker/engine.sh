@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # A Docker engine of the tests' own, where there may be none.
 #
-# It lives in namespaces of its own (processes, mounts, network), with a /run of its own. So its bridges, firewall rules,
-# mounts and processes are never the machine's and are gone with it, however it ends; inside, its socket and all ports
-# are the usual ones. Its way out is slirp4netns, which needs no rule on the machine either.
+# It lives in namespaces of its own (processes, mounts, network), with a /run of its own. So its bridges, firewall
+# rules, mounts and processes are never the machine's and are gone with it, however it ends; inside, its socket and all
+# ports are the usual ones. Its way out is slirp4netns, which needs no rule on the machine either.
 set -euo pipefail
 
 usage() {
@@ -16,8 +16,8 @@ usage: tests/docker/engine.sh up                  start it, and wait until it an
        tests/docker/engine.sh run COMMAND...      up, exec, down; ends with COMMAND's status
        tests/docker/engine.sh fresh               down, and forget all images
 
-Images stay in build/docker/data until \`fresh\`. \`down\` may be called at any time. What was started by \`exec\` ends with
-\`down\` too, and what listens there on a port is not seen from the machine: use \`exec\` for both sides.
+Images stay in build/docker/data until \`fresh\`. \`down\` may be called at any time. What was started by \`exec\` ends
+with \`down\` too, and what listens there on a port is not seen from the machine: use \`exec\` for both sides.
 END
 }
 
@@ -76,7 +76,8 @@ name_server() {
 storage_driver() {
   local try=$folder/data/overlay-try
   mkdir -p "$try"/{lower,upper,work,merged}
-  if mount -t overlay overlay -o "lowerdir=$try/lower,upperdir=$try/upper,workdir=$try/work" "$try/merged" 2>/dev/null; then
+  if mount -t overlay -o "lowerdir=$try/lower,upperdir=$try/upper,workdir=$try/work" overlay "$try/merged" \
+    2>/dev/null; then
     umount "$try/merged"
     printf 'overlay2\n'
   else
@@ -107,15 +108,19 @@ up() {
   if running engine; then return; fi
   mkdir -p "$folder/data" "$folder/config"
   remove_cgroups # of an engine that was killed
-  launch engine unshare --mount --propagation private --pid --fork --kill-child --mount-proc "$here/engine.sh" --first-process
+  launch engine unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
+    "$here/engine.sh" --first-process
   wait_ready engine 60 answers
   remove_contents # of an engine that was killed
 }
 
 remove_contents() {
+  # Again as long as there are some: one that somebody else is removing is an error, and not gone yet.
   # shellcheck disable=SC2016  # the inner shell expands it
-  enter timeout 60 sh -euc 'docker ps -aq | xargs -r docker rm -f -v; docker network prune -f; docker volume prune -f' \
-    >/dev/null
+  enter timeout 60 sh -euc '
+    while containers=$(docker ps -aq) && [ -n "$containers" ]; do docker rm -f -v $containers || sleep 0.2; done
+    docker network prune -f
+    docker volume prune -f' >/dev/null 2>&1
 }
 
 down() {

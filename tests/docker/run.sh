@@ -1,10 +1,17 @@
 #!/usr/bin/env bash
-# The tier `docker`: what needs a container engine, on one of the tests' own. Called by tests/run.sh, which builds first.
+# The tier `docker`: what needs a container engine, on one of the tests' own. Called by tests/run.sh, which builds.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-trap '"$here/engine.sh" down' EXIT
+# A script that is stopped by a signal may end with the engine, before it has come to its stack.
+export LOCKSTEP_TEST_STACK=docker-$$
+clean_up() {
+  "$here/engine.sh" down
+  "$here/../stack.sh" down "$LOCKSTEP_TEST_STACK" >/dev/null
+}
+
+trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -21,4 +28,4 @@ for script in systemd stack; do
     failed=1
   fi
 done
-exit "$failed"
+((failed == 0))
