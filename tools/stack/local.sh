@@ -265,6 +265,7 @@ listeners=PLAINTEXT://127.0.0.1:${port[KAFKA_PORT]},CONTROLLER://$controller
 advertised.listeners=PLAINTEXT://127.0.0.1:${port[KAFKA_PORT]}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs=$STATE_DIR/kafka/data
+${LOCKSTEP_KAFKA_SETTINGS:-}
 END
 }
 
