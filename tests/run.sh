@@ -8,115 +8,127 @@ usage() {
   cat <<END
 usage: tests/run.sh [TIER]
 
-  (none)       all tiers but bench, debian13 and docker: lint, unit (also with sanitizers), integration, e2e, faults, browser
+  (none)       all tiers but bench, debian13 and docker
   lint         format, includes, shellcheck, clang-tidy
   unit         without services, in a Release build and in one with sanitizers
   integration  against a real Kafka and PostgreSQL
   e2e          the whole pipeline with Debezium
-  faults       the same, with services that die
-  browser      the live page
+  faults       services and daemons that die, tables that are damaged
+  sanitized    what has threads of its own, with the thread sanitizer, and the unit tests with the others
   bench        how fast it is: prints figures, asserts nothing
   debian13     builds and runs the unit tests in a Debian 13 root under build/ (needs root)
   docker       what runs under Docker or systemd, with a Docker engine of the tests' own (needs root)
 
-Tests that need services get a stack of their own under build/test-stack, beside whatever runs already.
+Tests that need services get stacks of their own under build/test-stack, beside whatever runs already.
+How to run a single test: tests/README.md.
 END
 }
 
 say() { printf '%s\n' "$*"; }
-die() {
-  printf 'error: %s\n' "$*" >&2
-  exit 1
-}
 
-failed=()
+# --- stages -----------------------------------------------------------------------------------------------------------
 
-# stage NAME COMMAND...: runs it and says how long it took; a failure is remembered, and the rest still runs.
-stage() {
-  local name=$1 begun=$SECONDS
+declare -A pid=() # of the stages that run: each leads a process group, which ends with this script at the latest
+logs=build/log
+
+# begin NAME COMMAND...: runs it in the background, what it says goes to a log.
+begin() {
+  local name=$1
   shift
-  say "=== $name"
-  if "$@"; then
-    say "=== $name: $((SECONDS - begun)) s"
-  else
-    say "=== $name: FAILED after $((SECONDS - begun)) s"
-    failed+=("$name")
-    return 1
-  fi
+  mkdir -p "$logs"
+  set -m
+  timed "$name" "$@" >"$logs/$name" 2>&1 &
+  set +m
+  pid[$name]=$!
 }
+
+timed() {
+  local name=$1 begun=$SECONDS code=0
+  shift
+  "$@" || code=$?
+  printf '%s' $((SECONDS - begun)) >"$logs/$name.seconds"
+  return $code
+}
+
+# finish NAME: waits for its end and says how long it took; if it has failed, what it said.
+finish() {
+  local name=$1 code=0
+  wait "${pid[$name]}" || code=$?
+  unset "pid[$name]"
+  if ((code == 0)); then
+    say "=== $name: $(<"$logs/$name.seconds") s"
+  else
+    cat "$logs/$name"
+    say "=== $name: FAILED after $(<"$logs/$name.seconds") s"
+  fi
+  return $code
+}
+
+stage() {
+  say "=== $1"
+  begin "$@"
+  finish "$1"
+}
+
+clean_up() {
+  local group name
+  trap '' INT TERM
+  for group in "${pid[@]}"; do kill -TERM -- "-$group" 2>/dev/null || true; done
+  for name in "${stacks[@]}"; do stop_stack "$name" & done
+  wait
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 # --- build ------------------------------------------------------------------------------------------------------------
 
-# build_preset PRESET FOLDER [TARGET...]
-build_preset() {
-  local preset=$1 folder=$2
-  shift 2
-  cmake --preset "$preset" -DLOCKSTEP_TESTS=ON >/dev/null && cmake --build "$folder" ${1:+--target "$@"}
+build() { # TARGET...
+  cmake --preset release -DLOCKSTEP_TESTS=ON && cmake --build build --target "$@"
 }
 
-# The programs of the unit tier that the configured FOLDER knows.
-unit_programs() { cmake --build "$1" --target help | sed -n 's/^\(test_unit_[a-z0-9_]*\): phony$/\1/p'; }
+# --- stacks -----------------------------------------------------------------------------------------------------------
 
-build_unit() { # PRESET FOLDER
-  local programs
-  cmake --preset "$1" -DLOCKSTEP_TESTS=ON >/dev/null || return
-  mapfile -t programs < <(unit_programs "$2")
-  cmake --build "$2" --target "${programs[@]}"
-}
+stacks=()
 
-# clang++ with address and undefined-behaviour sanitizers: a second opinion on warnings, and on memory.
-sanitized_unit() {
-  build_unit asan build/asan &&
-    ctest --test-dir build/asan -L '^unit$' --output-on-failure
-}
-
-# The parts with threads of their own, and all of a pipeline on a real broker, with the thread sanitizer.
-sanitized_threads() {
-  cmake --preset tsan >/dev/null &&
-    cmake --build build/tsan --target test_unit_pipeline test_integration_pipeline &&
-    ctest --test-dir build/tsan -R '^(unit|integration)[.]pipeline$' --output-on-failure
-}
-
-# --- stack ------------------------------------------------------------------------------------------------------------
-
-stack=
-
-start_stack() {
-  local file
-  stack=run-$$
-  trap stop_stack EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' TERM
-  file=$(tests/stack.sh up "$stack") || return
-  # shellcheck source=/dev/null
-  . "$file"
+# begin_stack LANE [SERVICE...]: the stack of a lane, as tests/CMakeLists.txt calls it; lane.sh finds it.
+begin_stack() {
+  local lane=$1 name=run-$$-$1
+  shift
+  stacks+=("$name")
+  export "LOCKSTEP_LANE_${lane^^}=$PWD/build/test-stack/$name/env"
+  begin "stack-$lane" tests/stack.sh up "$name" "$@"
 }
 
 stop_stack() {
   local output
-  output=$(tests/stack.sh down "$stack" 2>&1) || printf 'error: the stack is not gone:\n%s\n' "$output" >&2
+  output=$(tests/stack.sh down "$1" 2>&1) || printf 'error: the stack is not gone:\n%s\n' "$output" >&2
 }
 
 # --- tiers ------------------------------------------------------------------------------------------------------------
 
-has_tests() { [[ $(ctest --test-dir build -N -L "^$1\$") != *'Total Tests: 0'* ]]; }
-
-# run_tests TIER...: one ctest for all of them, so that its summary is about all of them.
+# run_tests ARGUMENT...: one ctest, so that its summary is about all tests.
 run_tests() {
-  local tiers
-  tiers=$(IFS='|' && printf '%s' "$*")
-  ctest --test-dir build -L "^($tiers)\$" --output-on-failure
+  local code=0
+  set -m
+  ctest --test-dir build --output-on-failure "$@" &
+  set +m
+  pid[ctest]=$!
+  wait "${pid[ctest]}" || code=$?
+  unset 'pid[ctest]'
+  return $code
 }
 
+# Side by side: a lane of tests for each stack, what compiles or looks at sources with what they leave of the processor,
+# and the short tests without services.
 run_all() {
   tools/packages.sh build tests lint stack
-  stage build build_preset release build
-  stage lint tools/lint.sh || true
-  stage 'unit tests with sanitizers' sanitized_unit || true
-  stage stack start_stack
-  stage 'threads with the thread sanitizer' sanitized_threads || true
-  say "=== tests"
-  run_tests unit integration e2e faults browser || failed+=(tests)
+  begin_stack kafka kafka target
+  begin_stack debezium
+  stage build build all
+  finish stack-kafka
+  finish stack-debezium
+  run_tests --parallel 4
 }
 
 run_tier() {
@@ -127,31 +139,46 @@ run_tier() {
       ;;
     unit)
       tools/packages.sh build tests lint
-      stage build build_unit release build
-      stage 'unit tests with sanitizers' sanitized_unit || true
-      run_tests unit || failed+=(unit)
+      stage build build unit_tests
+      run_tests --parallel 2 -L '^unit$'
       ;;
-    integration | e2e | faults | browser)
+    integration)
       tools/packages.sh build tests stack
-      stage build build_preset release build
-      if ! has_tests "$1"; then
-        say "there are no $1 tests yet"
-        return
-      fi
-      stage stack start_stack
-      run_tests "$1" || failed+=("$1")
+      begin_stack kafka kafka target
+      export LOCKSTEP_LANE_DEBEZIUM=$LOCKSTEP_LANE_KAFKA # Debezium is of the other lane's e2e tests only
+      stage build build all
+      finish stack-kafka
+      run_tests -L '^integration$'
+      ;;
+    e2e)
+      tools/packages.sh build tests stack
+      begin_stack debezium
+      stage build build all
+      finish stack-debezium
+      run_tests -L '^e2e$'
+      ;;
+    faults | sanitized)
+      tools/packages.sh build tests lint stack
+      begin_stack kafka kafka target
+      stage build build all
+      finish stack-kafka
+      run_tests --parallel 2 -L "^$1\$"
       ;;
     bench)
-      local script
+      local script failed=0
       tools/packages.sh build tests stack
-      stage build build_preset release build
-      for script in tests/bench/*.sh; do stage "$script" "$script" || true; done
+      stage build build all
+      for script in tests/bench/*.sh; do
+        say "=== $script"
+        "$script" || failed=1
+      done
+      return $failed
       ;;
     debian13) tests/debian13.sh ;;
     docker)
       tools/packages.sh build tests stack trixie docker
-      stage build build_preset release build
-      stage docker tests/docker/run.sh || true
+      stage build build all
+      tests/docker/run.sh
       ;;
     -h | --help) usage ;;
     *)
@@ -163,4 +190,3 @@ run_tier() {
 
 (($# <= 1)) || { usage >&2 && exit 2; }
 if (($# == 0)); then run_all; else run_tier "$1"; fi
-if ((${#failed[@]})); then exit 1; fi

@@ -27,10 +27,11 @@ format_version=14
 format() {
   local program=clang-format found
   if command -v clang-format-$format_version >/dev/null; then program=clang-format-$format_version; fi
-  found=$($program --version | sed 's/.*version \([0-9]*\).*/\1/')
+  found=$($program --version 2>/dev/null | sed 's/.*version \([0-9]*\).*/\1/') || true
   if [[ $found != "$format_version" ]]; then
-    printf 'format: not checked: the files are formatted with clang-format %s, this is %s\n' $format_version "$found"
-    return
+    printf 'format: not checked: the files are formatted with clang-format %s, this is %s: install clang-format-%s\n' \
+      $format_version "${found:-none}" $format_version
+    return 1
   fi
   if [[ ${1:-} == --fix ]]; then
     sources | xargs $program -i
@@ -92,34 +93,50 @@ shell() { scripts | xargs shellcheck -x --format=gcc; }
 
 # --- tidy -------------------------------------------------------------------------------------------------------------
 
-# Passed files leave a stamp with the hash of all that the result depends on: the file, every header of the project,
-# the flags, the checks, the program.
+# A library's or program's files together, as one that includes them all: what they include is parsed once. What has
+# passed leaves a stamp with the hash of all that the result depends on: the files, every header of the project, the
+# flags, the checks, the program.
 tidy() {
-  local common file key pending=()
-  [[ -f build/compile_commands.json ]] || cmake --preset release -DLOCKSTEP_TESTS=ON >/dev/null
-  mkdir -p build/lint
-  common=$({ clang-tidy --version && cat .clang-tidy tests/.clang-tidy build/compile_commands.json && sources | grep 'hpp$' |
-    xargs cat; } | sha256sum)
-  for file in $(sources | grep 'cpp$'); do
-    grep -q "\"file\": \".*/$file\"" build/compile_commands.json || continue # not configured: tests may be off
-    key=$({ printf '%s' "$common$file" && cat "$file"; } | sha256sum | cut -d ' ' -f 1)
-    [[ -e build/lint/$key ]] || pending+=("$file" "$key")
-  done
-  if ((${#pending[@]} == 0)); then return; fi
-  printf '%s\n' "${pending[@]}" | xargs -P "$(nproc)" -n 2 bash -c 'tidy_file "$@"' tidy
+  local common unit key failed=0 pending=()
+  cmake --preset lint >/dev/null || return
+  cp tests/.clang-tidy build/lint/tests/ # clang-tidy looks for it beside the file that includes the others
+  mkdir -p build/lint/passed
+  common=$({ clang-tidy --version && cat .clang-tidy tests/.clang-tidy build/lint/compile_commands.json &&
+    sources | grep 'hpp$' | xargs cat; } | sha256sum)
+  while IFS= read -r unit; do
+    key=$({ printf '%s' "$common" && cat "$unit" && sed -n 's/^#include "\(.*\)"$/\1/p' "$unit" | xargs cat; } | sha256sum)
+    [[ -e build/lint/passed/${key%% *} ]] || pending+=("$unit" "${key%% *}")
+  done < <(sed -n 's/^ *"file": "\(.*\)",*$/\1/p' build/lint/compile_commands.json)
+  unused_using || failed=1
+  if ((${#pending[@]})); then
+    printf '%s\n' "${pending[@]}" | xargs -P "$(nproc)" -n 2 bash -c 'tidy_unit "$@"' tidy || failed=1
+  fi
+  return $failed
 }
 
-tidy_file() { # FILE KEY
+# clang-tidy's own check for it looks only at the file that includes the others.
+unused_using() {
+  local found=0 file line text name
+  while IFS=: read -r file line text; do
+    name=${text##*::}
+    name=${name%;}
+    (($(grep -cw "$name" "$file") > 1)) && continue
+    printf '%s:%s: using-declaration of %s, which the file does not use\n' "$file" "$line" "$name"
+    found=1
+  done < <(sources | grep 'cpp$' | xargs grep -nE '^ *using [A-Za-z0-9_:]+::[A-Za-z0-9_]+;$')
+  return $found
+}
+
+tidy_unit() { # FILE KEY
   local output
-  # The flags are g++'s: what clang does not know of them is no finding.
-  if output=$(clang-tidy --quiet -p build --extra-arg=-Wno-unknown-warning-option "$1" 2>/dev/null); then
-    : >"build/lint/$2"
+  if output=$(clang-tidy --quiet -p build/lint "$1" 2>/dev/null); then
+    : >"build/lint/passed/$2"
   else
     printf '%s\n' "${output//"$PWD/"/}"
     return 1
   fi
 }
-export -f tidy_file
+export -f tidy_unit
 
 # ----------------------------------------------------------------------------------------------------------------------
 

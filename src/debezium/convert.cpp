@@ -14,8 +14,6 @@ namespace {
 
 using Converted = Result<Cell, Problem>;
 
-constexpr std::int64_t nanos_per_second = 1'000'000'000;
-
 constexpr std::string_view advice_temporal = "set time.precision.mode=isostring on the connector";
 constexpr std::string_view advice_toast =
     "ALTER TABLE … REPLICA IDENTITY FULL at the source makes it send them";

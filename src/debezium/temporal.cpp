@@ -6,7 +6,6 @@ namespace lockstep::debezium {
 namespace {
 
 constexpr std::int64_t seconds_per_day = 86'400;
-constexpr std::int64_t nanos_per_second = 1'000'000'000;
 
 // PostgreSQL's limits, in days since 1970-01-01: 4714-11-24 BC, 5874897-12-31 and 294276-12-31.
 constexpr std::int64_t first_day = -2'440'588;

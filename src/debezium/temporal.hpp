@@ -10,6 +10,8 @@
 /// texts. Pure. nullopt: not of the expected form, or outside of what PostgreSQL can store.
 namespace lockstep::debezium {
 
+inline constexpr std::int64_t nanos_per_second = 1'000'000'000;
+
 std::optional<ShortText> date_of_days(std::int64_t days);
 std::optional<ShortText> time_of_nanos(std::int64_t nanos);
 /// `nanos` of the second, 0 to 999,999,999.

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <atomic>
 #include <future>
 #include <string>
+#include <thread>
 
 #include "connector.hpp"
 #include "daemon.hpp"
@@ -12,12 +14,13 @@
 
 namespace lockstep::test {
 
-/// A table that a thread of its own fills at the source in many small transactions, the connector
-/// on it, and its audited copy at the target.
+/// A table that a thread of its own fills at the source in many small transactions until it is told
+/// to end, the connector on it, and its audited copy at the target. The first steps follow one
+/// another at once, so that there is much behind; each later one after a pause.
 class Load {
  public:
   /// Per step: 1000 rows inserted, 300 updated, 100 deleted, in a transaction each.
-  Load(const std::string& name, int steps) : table{unique(name)}, steps_{steps} {
+  Load(const std::string& name, int steps_at_once) : table{unique(name)}, at_once_{steps_at_once} {
     source.exec("CREATE TABLE " + table +
                 " (id bigint PRIMARY KEY, version bigint NOT NULL, note text)");
     source.exec("CREATE SEQUENCE " + table + "_version");
@@ -25,16 +28,21 @@ class Load {
     connector_.emplace(unique(name), std::vector<std::string>{table});
     topic = connector_->topic(table);
   }
+  ~Load() { ending_ = true; }
 
   void begin() {
     done_ = std::async(std::launch::async, [this] {
       Database database{Stack::from_environment().source_url};
-      for (int step = 0; step < steps_; ++step) run(database, step);
+      for (; !ending_; ++steps_) {
+        run(database, steps_);
+        if (steps_ >= at_once_) std::this_thread::sleep_for(std::chrono::milliseconds{500});
+      }
     });
   }
-  bool done() const { return done_.wait_for(std::chrono::seconds{0}) == std::future_status::ready; }
-  /// Waits for the load's end, then for the target, and compares.
+  int steps() const { return steps_; }
+  /// Ends it, then waits for the target, and compares.
   void await_equal() {
+    ending_ = true;
     done_.get();
     test::await_equal(source, target, table, 120);
     check_only_forward(target, table);
@@ -52,21 +60,37 @@ class Load {
   std::string topic;
 
  private:
+  /// Each statement can be repeated: whether one took effect whose answer was lost does not matter.
   void run(Database& database, int step) const {
     const auto first = std::to_string(step * 1000 + 1);
     const auto next = "nextval('" + table + "_version')";
-    database.exec("INSERT INTO " + table + " SELECT i, " + next +
-                  ", 'row ' || i FROM generate_series(" + first + ", " + first + " + 999) i");
+    patiently(database, "INSERT INTO " + table + " SELECT i, " + next +
+                            ", 'row ' || i FROM generate_series(" + first + ", " + first +
+                            " + 999) i ON CONFLICT DO NOTHING");
     // Of all rows so far, spread over them: what was applied long ago changes, too.
-    database.exec("UPDATE " + table + " SET version = " + next + ", note = 'step " +
-                  std::to_string(step) + "' WHERE id IN (SELECT id FROM " + table +
-                  " WHERE id % 97 = " + std::to_string(step % 97) + " OR id >= " + first +
-                  " ORDER BY id LIMIT 300)");
-    database.exec("DELETE FROM " + table + " WHERE id BETWEEN " + first + " AND " + first +
-                  " + 99");
+    patiently(database, "UPDATE " + table + " SET version = " + next + ", note = 'step " +
+                            std::to_string(step) + "' WHERE id IN (SELECT id FROM " + table +
+                            " WHERE id % 97 = " + std::to_string(step % 97) + " OR id >= " + first +
+                            " ORDER BY id LIMIT 300)");
+    patiently(database,
+              "DELETE FROM " + table + " WHERE id BETWEEN " + first + " AND " + first + " + 99");
+  }
+  /// Again while the source is away; it gives up when the test has.
+  void patiently(Database& database, const std::string& sql) const {
+    while (true) {
+      try {
+        database.exec(sql);
+        return;
+      } catch (const std::exception&) {
+        if (ending_) return;
+        std::this_thread::sleep_for(std::chrono::milliseconds{100});
+      }
+    }
   }
 
-  const int steps_;
+  const int at_once_;
+  std::atomic<int> steps_{0};
+  std::atomic<bool> ending_{false};
   std::optional<Connector> connector_;
   std::future<void> done_;
 };

@@ -7,7 +7,6 @@
 #include "stack.hpp"
 
 using namespace lockstep::test;
-using std::chrono::seconds;
 
 namespace {
 

@@ -1,5 +1,6 @@
 // What one table has to wait for, the others need not.
-#include <algorithm>
+#include <functional>
+#include <set>
 
 #include "catch.hpp"
 #include "daemon.hpp"
@@ -10,21 +11,21 @@
 #include "stack.hpp"
 
 using namespace lockstep::test;
-using std::chrono::milliseconds;
 using std::chrono::seconds;
-using Clock = std::chrono::steady_clock;
 
 namespace {
 
-/// How long a new row takes from Kafka to the target.
-milliseconds time_of(Feed& feed, Database& target, std::int64_t id, const std::string& meanwhile) {
+/// Feeds a row and waits until it is in the target; `meanwhile` is done as often as that is asked.
+void await_new_row(
+    Feed& feed, Database& target, std::int64_t id, const std::string& when,
+    const std::function<void()>& meanwhile = [] {}) {
   const std::string row = "SELECT count(*) FROM " + feed.name + " WHERE id = " + std::to_string(id);
   feed.upsert(id);
-  const auto begin = Clock::now();
   feed.flush();
-  eventually(seconds{20}, "a new row of " + feed.name + " arrives while " + meanwhile,
-             [&] { return target.text(row) == "1"; });
-  return std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
+  eventually(seconds{20}, "a new row of " + feed.name + " arrives while " + when, [&] {
+    meanwhile();
+    return target.text(row) == "1";
+  });
 }
 
 /// A lock on each of the tables that ends with this object.
@@ -40,13 +41,25 @@ class TableLock {
   Database other_{Stack::from_environment().target_url};
 };
 
-/// Waits until as many of the daemon's connections wait for a lock.
-void await_waiting(Database& target, int connections) {
-  eventually(seconds{20}, std::to_string(connections) + " connections that wait for a lock", [&] {
-    return target.number(
-               "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lockstep' "
-               "AND wait_event_type = 'Lock'") == connections;
+/// The daemon's transactions that wait for a lock now. Each ends after 1.5 s, and the next try has
+/// another name.
+std::set<std::string> waiting(Database& target) {
+  std::set<std::string> names;
+  for (const auto& row :
+       target.exec("SELECT pid || ' ' || xact_start FROM pg_stat_activity WHERE application_name = "
+                   "'lockstep' AND wait_event_type = 'Lock'")) {
+    names.insert(*row[0]);
+  }
+  return names;
+}
+
+std::set<std::string> await_waiting(Database& target, std::size_t transactions) {
+  std::set<std::string> names;
+  eventually(seconds{20}, std::to_string(transactions) + " transactions that wait for a lock", [&] {
+    names = waiting(target);
+    return names.size() == transactions;
   });
+  return names;
 }
 
 }  // namespace
@@ -63,14 +76,15 @@ TEST_CASE("a table that is locked on the target holds up no other") {
   TableLock lock{{&users}};
   users.load(5000, 50, 2);
   daemon.await_log("table waits", seconds{20});
-  std::vector<milliseconds> times;
-  for (int i = 0; i < 3; ++i) {
-    await_waiting(target, 1);
-    times.push_back(time_of(orders, target, i, "users is locked"));
+  // Through at once, not when the locked table has given up for a while: one and the same
+  // transaction waits before and after. It may have been about to give up, so it is tried again.
+  int at_once = 0;
+  for (int i = 0; at_once < 3; ++i) {
+    REQUIRE(i < 10);
+    const auto before = await_waiting(target, 1);
+    await_new_row(orders, target, i, "users is locked");
+    if (waiting(target) == before) ++at_once;
   }
-  std::sort(times.begin(), times.end());
-  CHECK(times[times.size() / 2] < seconds{1});
-  CHECK(times.back() < seconds{2});
   const auto waits = daemon.lines_with("table waits");
   REQUIRE(waits.size() == 1);
   CHECK(waits[0].find("topic=" + users.topic + " ") != std::string::npos);
@@ -103,8 +117,10 @@ TEST_CASE("as many locked tables as there are connections still let a third tabl
   carts.load(500, 50);
   daemon.await_log("table waits", seconds{20}, 2);
   for (int i = 0; i < 2; ++i) {
-    await_waiting(target, 2);
-    CHECK(time_of(orders, target, i, "the two others are locked") < seconds{4});
+    auto tries = await_waiting(target, 2);
+    await_new_row(orders, target, i, "the two others are locked",
+                  [&] { tries.merge(waiting(target)); });
+    CHECK(tries.size() <= 4);  // it is through before either is tried more than once more
   }
   CHECK(daemon.count_in_log("table waits") == 2);  // each once
 
@@ -127,7 +143,10 @@ TEST_CASE("a table that has much behind does not delay another's new row") {
   Daemon daemon{users.name, {users.name, {users.topic, orders.topic}}};
   const auto done = [&] { return users.progress(target, users.name); };
   eventually(seconds{30}, "the backlog is begun", [&] { return done() > 0; });
-  CHECK(time_of(orders, target, 1, "users has much behind") < seconds{1});
+  const auto before = done();
+  await_new_row(orders, target, 1, "users has much behind");
+  const auto meanwhile = done() - before;
+  CHECK(meanwhile <= 60'000);           // three batches
   CHECK(done() < users.end() * 2 / 3);  // or it was no test
   users.await_equal(target);
   check_only_forward(target, users.name);

@@ -180,33 +180,3 @@ TEST_CASE("a COMMIT that took effect although its answer was lost is not repeate
   CHECK(daemon.count_in_log("table stopped") == 0);
   CHECK(daemon.stop() == 0);
 }
-
-TEST_CASE("sessions that are ended and a target that crashes under load cost nothing") {
-  Kafka kafka;
-  Database target{Stack::from_environment().target_url};
-  Feed feed{kafka, target, "crashes"};
-  DaemonConfig config{feed.name, {feed.topic}};
-  config.max_events = 500;
-  feed.load(60'000, 5000);
-  Daemon daemon{feed.name, config};
-  const auto applied = [&] { return feed.progress(target, feed.name); };
-  for (int kill = 0; kill < 8; ++kill) {
-    const auto before = applied();
-    eventually(seconds{20}, "progress", [&] { return applied() > before; });
-    eventually(seconds{20}, "a session that is ended in a transaction", [&] {
-      return !target
-                  .exec("SELECT pg_terminate_backend(pid) " + ours +
-                        " AND (state = 'active' OR state LIKE 'idle in transaction%')")
-                  .empty();
-    });
-  }
-  {
-    Outage crash{"target", Outage::How::kill};
-    crash.end();
-  }
-  CHECK(applied() < feed.end());  // it has hit while there was something to apply
-  feed.await_equal(target, 90);
-  check_only_forward(target, feed.name);
-  CHECK(daemon.count_in_log("table stopped") == 0);
-  CHECK(daemon.stop() == 0);
-}

@@ -5,7 +5,6 @@
 using namespace lockstep;
 using lockstep::test::eventually;
 using Fixture = lockstep::test::PipelineFixture;
-using std::chrono::milliseconds;
 using std::chrono::seconds;
 using Kind = SinkError::Kind;
 using State = Lane::State;

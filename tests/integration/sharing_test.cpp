@@ -138,8 +138,17 @@ TEST_CASE("sharing: two members have half of a topic each, and one takes over th
   produce_versions(f, 20, 20, 100);
   await_versions(f, 20, 100);
 
+  // Each is at a batch of its half, and has more of it, when the first one goes.
+  f.refuse("a", {SinkError::Kind::unavailable, "not now"});
   produce_versions(f, 20, 100, 300);
+  const auto works = [](const std::unique_ptr<Fixture::Running>& member) {
+    const auto status = member->pipeline.status(seconds{5});
+    return status && status->lag > 0 && !status->target_outage.empty();
+  };
+  eventually(seconds{30}, "both have something to do",
+             [&] { return works(first) && works(second); });
   first.reset();
+  f.mend();
   produce_versions(f, 20, 300, 320);
   await_versions(f, 20, 320);
   CHECK(assigned(second) == 4);

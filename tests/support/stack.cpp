@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -60,8 +61,12 @@ void Stack::thaw(const std::string& service) const {
 }
 
 std::string unique(const std::string& name) {
+  // On a stack that stays up for days a pid comes again.
+  static const std::string run =
+      std::to_string(getpid()) + "_" +
+      std::to_string(std::chrono::system_clock::now().time_since_epoch() / std::chrono::seconds{1});
   static int count = 0;
-  return name + "_" + std::to_string(getpid()) + "_" + std::to_string(++count);
+  return name + "_" + run + "_" + std::to_string(++count);
 }
 
 Outage::Outage(std::string service, How how) : service_{std::move(service)}, how_{how} {

@@ -55,8 +55,8 @@ struct PositionSink : Sink {
   const Positions& known;
 };
 
-struct Fixture {
-  Fixture() : writers{"p", sinks(), [this] { wakeup.notify(); }} {}
+struct AssignmentFixture {
+  AssignmentFixture() : writers{"p", sinks(), [this] { wakeup.notify(); }} {}
   std::vector<std::unique_ptr<Sink>> sinks() const {
     std::vector<std::unique_ptr<Sink>> one;
     one.push_back(std::make_unique<PositionSink>(target));
@@ -98,7 +98,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("assignment: partitions begin where the target stands, else where Kafka says") {
-  Fixture f;
+  AssignmentFixture f;
   f.assignment.assigned({a0, a1, b0}, f.now);
   CHECK(f.fetcher.assigns == 0);
   f.follow();
@@ -113,7 +113,7 @@ TEST_CASE("assignment: partitions begin where the target stands, else where Kafk
 }
 
 TEST_CASE("assignment: one table that begins again leaves the others where they are") {
-  Fixture f;
+  AssignmentFixture f;
   f.begin({a0, b0});
   f.ledger.find("b", 0)->read = NextOffset{20};
   f.target[a0] = NextOffset{9};
@@ -130,7 +130,7 @@ TEST_CASE("assignment: one table that begins again leaves the others where they 
 }
 
 TEST_CASE("assignment: an answer that was asked for before a rebalance counts for nothing") {
-  Fixture f;
+  AssignmentFixture f;
   f.assignment.assigned({a0}, f.now);
   f.follow();
   f.assignment.revoked();
@@ -145,7 +145,7 @@ TEST_CASE("assignment: an answer that was asked for before a rebalance counts fo
 }
 
 TEST_CASE("assignment: what can't be assigned now is tried again in a second") {
-  Fixture f;
+  AssignmentFixture f;
   f.fetcher.fails = true;
   f.begin({a0});
   CHECK(f.fetcher.assigns == 1);
@@ -159,7 +159,7 @@ TEST_CASE("assignment: what can't be assigned now is tried again in a second") {
 }
 
 TEST_CASE("assignment: a table that is stopped or paused is not fetched") {
-  Fixture f;
+  AssignmentFixture f;
   f.lanes.change(f.lanes.index_of("a"))->stop("poison", f.now);
   f.begin({a0, b0});
   CHECK(f.fetcher.assigned.size() == 1);
@@ -170,7 +170,7 @@ TEST_CASE("assignment: a table that is stopped or paused is not fetched") {
 }
 
 TEST_CASE("assignment: a table that holds its share is paused alone, and goes on with room") {
-  Fixture f;
+  AssignmentFixture f;
   f.begin({a0, a1, b0});
   while (f.lanes.wants_reading(f.lanes.index_of("a"))) f.fill("a", 100'000);
   f.follow();
@@ -185,7 +185,7 @@ TEST_CASE("assignment: a table that holds its share is paused alone, and goes on
 }
 
 TEST_CASE("assignment: without memory for long, all is paused until half is free") {
-  Fixture f;
+  AssignmentFixture f;
   f.begin({a0, b0});
   f.fill("a", 2'200'000);
   REQUIRE(f.lanes.over_budget());

@@ -54,8 +54,8 @@ std::vector<std::unique_ptr<Sink>> sinks(Target& target, int count) {
   return sinks;
 }
 
-struct Fixture {
-  Fixture() {
+struct DispatcherFixture {
+  DispatcherFixture() {
     for (const auto* topic : {"a", "b"})
       ledger.begin({topic, 0}, lanes.index_of(topic), std::nullopt);
     assignment.assigned({{"a", 0}, {"b", 0}}, Clock::now());
@@ -120,7 +120,7 @@ using Applied = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("dispatcher: what is applied may be committed") {
-  Fixture f;
+  DispatcherFixture f;
   for (int i = 0; i < 5; ++i) f.read("a", i);
   f.turn_until("all is applied", [&] { return f.applied().size() == 3; });
   CHECK(f.applied() == Applied{"a@2", "a@4", "a@5"});
@@ -130,7 +130,7 @@ TEST_CASE("dispatcher: what is applied may be committed") {
 }
 
 TEST_CASE("dispatcher: a busy table waits, the other goes on, and it goes on itself in order") {
-  Fixture f;
+  DispatcherFixture f;
   f.refuse("a", {.kind = Kind::busy, .message = "locked"});
   for (int i = 0; i < 3; ++i) f.read("a", i);
   f.turn_until("it waits", [&] { return f.lane("a").state() == State::waiting; });
@@ -145,7 +145,7 @@ TEST_CASE("dispatcher: a busy table waits, the other goes on, and it goes on its
 }
 
 TEST_CASE("dispatcher: a refused batch stops its table before it, with the record or the range") {
-  Fixture f;
+  DispatcherFixture f;
   const bool known = GENERATE(true, false);
   SinkError error{.kind = Kind::refused, .message = "no such thing"};
   if (known) error.culprit = {{"a", 0}, {0}};
@@ -162,7 +162,7 @@ TEST_CASE("dispatcher: a refused batch stops its table before it, with the recor
 }
 
 TEST_CASE("dispatcher: what came before the refused record is applied, and nothing after it") {
-  Fixture f;
+  DispatcherFixture f;
   {
     const std::scoped_lock lock{f.target.mutex};
     f.target.refuse = [](const Batch& batch) -> std::optional<SinkError> {
@@ -183,7 +183,7 @@ TEST_CASE("dispatcher: what came before the refused record is applied, and nothi
 }
 
 TEST_CASE("dispatcher: a connection's failure costs the table nothing") {
-  Fixture f;
+  DispatcherFixture f;
   f.refuse("a", {.kind = Kind::unavailable, .message = "away"});
   f.read("a", 0);
   f.turn_until("both have tried", [&] {
@@ -195,7 +195,7 @@ TEST_CASE("dispatcher: a connection's failure costs the table nothing") {
 }
 
 TEST_CASE("dispatcher: a position moved by another makes its table begin again, not the others") {
-  Fixture f;
+  DispatcherFixture f;
   f.refuse("a", {.kind = Kind::moved, .message = "moved"});
   f.read("a", 0);
   const auto generation = f.lane("a").generation();
@@ -207,7 +207,7 @@ TEST_CASE("dispatcher: a position moved by another makes its table begin again, 
 }
 
 TEST_CASE("dispatcher: an answer that comes after the table has begun again counts for nothing") {
-  Fixture f;
+  DispatcherFixture f;
   f.read("a", 0);
   f.turn();
   {
@@ -221,7 +221,7 @@ TEST_CASE("dispatcher: an answer that comes after the table has begun again coun
 }
 
 TEST_CASE("dispatcher: commands turn a table's state, and say when there is no such topic") {
-  Fixture f;
+  DispatcherFixture f;
   CHECK_FALSE(f.tell(Verb::pause, "nowhere").has_value());
   CHECK(f.tell(Verb::pause, "a"));
   CHECK(f.lane("a").state() == State::paused);
@@ -242,7 +242,7 @@ TEST_CASE("dispatcher: commands turn a table's state, and say when there is no s
 }
 
 TEST_CASE("dispatcher: the status tells each table's state, cause and positions") {
-  Fixture f;
+  DispatcherFixture f;
   f.refuse("a", {.kind = Kind::busy, .message = "locked"});
   f.read("a", 0);
   f.read("b", 4);

@@ -15,8 +15,8 @@ const std::string truncation = R"({"source":{"schema":"public","table":"a","ts_u
 const std::string key = R"({"id":1})";
 const Lane::Time now{std::chrono::seconds{1000}};
 
-struct Fixture {
-  Fixture() { ledger.begin(tp, lane_index, NextOffset{10}); }
+struct IntakeFixture {
+  IntakeFixture() { ledger.begin(tp, lane_index, NextOffset{10}); }
 
   void accept(std::int64_t offset, const std::string& value) {
     intake.accept(
@@ -43,7 +43,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("intake: a record is kept once, and moves what is read") {
-  Fixture f;
+  IntakeFixture f;
   f.accept(9, row);  // before where the partition begins
   CHECK(f.lane().empty());
   f.accept(10, row);
@@ -60,7 +60,7 @@ TEST_CASE("intake: a record is kept once, and moves what is read") {
 }
 
 TEST_CASE("intake: one that can't be decoded stops its lane in front of it") {
-  Fixture f;
+  IntakeFixture f;
   f.accept(10, row);
   f.accept(11, "{nonsense");
   f.accept(12, row);
@@ -72,7 +72,7 @@ TEST_CASE("intake: one that can't be decoded stops its lane in front of it") {
 }
 
 TEST_CASE("intake: a skipped record moves the position, and is no change") {
-  Fixture f;
+  IntakeFixture f;
   f.accept(10, R"({"source":{"schema":"public","table":"a"},"op":"m"})");
   CHECK(f.read() == NextOffset{11});
   const auto batch = f.lanes.change(f.lane_index)->take(now);
@@ -81,7 +81,7 @@ TEST_CASE("intake: a skipped record moves the position, and is no change") {
 }
 
 TEST_CASE("intake: a truncate is kept where its order is known") {
-  Fixture f;
+  IntakeFixture f;
   f.accept(10, row);
   SECTION("one partition; asked for once") {
     f.accept(11, truncation);
@@ -110,7 +110,7 @@ TEST_CASE("intake: a truncate is kept where its order is known") {
 }
 
 TEST_CASE("intake: a partition that can't be read on stops its lane, once") {
-  Fixture f;
+  IntakeFixture f;
   f.intake.stop_at(f.tp, "gone", now);
   CHECK(f.lane().trouble()->cause == "s.public.a[0]@10: gone");
   f.intake.stop_at(f.tp, "gone again", now);

@@ -41,7 +41,7 @@ class Log {
   std::shared_ptr<Sink> sink_;
 };
 
-struct Fixture {
+struct ReportFixture {
   /// Lets the time pass second by second, as the pipeline's loop would.
   Lines lines_of(seconds passing) {
     for (const auto end = now + passing; now < end;) {
@@ -75,7 +75,7 @@ struct Fixture {
 
 TEST_CASE(
     "report: a table that waits is told when it begins to, each minute, and when it is over") {
-  Fixture f;
+  ReportFixture f;
   f.read();
   f.be_busy();
   CHECK(f.log.take() ==
@@ -99,7 +99,7 @@ TEST_CASE(
 
 TEST_CASE(
     "report: a table that began to wait lately is not told again before it has for a minute") {
-  Fixture f;
+  ReportFixture f;
   CHECK(f.lines_of(seconds{30}).empty());
   f.read();
   f.be_busy();
@@ -110,7 +110,7 @@ TEST_CASE(
 }
 
 TEST_CASE("report: a transaction that runs for long is told each minute, with how long") {
-  Fixture f;
+  ReportFixture f;
   f.read();
   static_cast<void>(f.lanes.change(f.index)->take(f.now));
   CHECK(f.lines_of(seconds{59}).empty());
@@ -122,7 +122,7 @@ TEST_CASE("report: a transaction that runs for long is told each minute, with ho
 }
 
 TEST_CASE("report: a stopped table is told each minute, with its cause and for how long") {
-  Fixture f;
+  ReportFixture f;
   f.lanes.change(f.index)->stop("no such thing", f.now);
   f.report.stopped("t", "no such thing");
   CHECK(f.log.take() ==
@@ -135,13 +135,13 @@ TEST_CASE("report: a stopped table is told each minute, with its cause and for h
 }
 
 TEST_CASE("report: one that is paused by an operator is not in trouble") {
-  Fixture f;
+  ReportFixture f;
   f.lanes.change(f.index)->pause();
   CHECK(f.lines_of(seconds{180}).empty());
 }
 
 TEST_CASE("report: progress is told every 10 s if anything was applied, else not") {
-  Fixture f;
+  ReportFixture f;
   CHECK(f.lines_of(seconds{30}).empty());
   Batch batch;
   batch.records = 5;

@@ -33,8 +33,8 @@ struct ScriptedSink : Sink {
   const Script script;
 };
 
-struct Fixture {
-  Fixture(std::size_t count, const ScriptedSink::Script& script) {
+struct WritersFixture {
+  WritersFixture(std::size_t count, const ScriptedSink::Script& script) {
     std::vector<std::unique_ptr<Sink>> sinks;
     for (std::size_t i = 0; i < count; ++i) sinks.push_back(std::make_unique<ScriptedSink>(script));
     writers.emplace("p", std::move(sinks), [this] { wakeup.notify(); });
@@ -66,12 +66,12 @@ struct Fixture {
 TEST_CASE("writers: as many batches are applied at once as there are sinks") {
   std::atomic<int> running{0};
   std::atomic<int> most{0};
-  Fixture f{3, [&](const Batch&) -> Result<Done, SinkError> {
-              most = std::max(most.load(), ++running);
-              eventually(seconds{20}, "all three run", [&] { return most == 3; });
-              --running;
-              return done;
-            }};
+  WritersFixture f{3, [&](const Batch&) -> Result<Done, SinkError> {
+                     most = std::max(most.load(), ++running);
+                     eventually(seconds{20}, "all three run", [&] { return most == 3; });
+                     --running;
+                     return done;
+                   }};
   const auto now = Clock::now();
   for (std::size_t lane = 0; lane < 3; ++lane) {
     REQUIRE(f.writers->has_free(now));
@@ -91,7 +91,7 @@ TEST_CASE("writers: as many batches are applied at once as there are sinks") {
 }
 
 TEST_CASE("writers: positions are a job like any other") {
-  Fixture f{1, [](const Batch&) -> Result<Done, SinkError> { return done; }};
+  WritersFixture f{1, [](const Batch&) -> Result<Done, SinkError> { return done; }};
   f.writers->start(Writers::ReadPositions{{{"t", 0}, {"t", 1}}, 5}, Clock::now());
   const auto answer = f.answer();
   REQUIRE(answer.result.has_value());
@@ -101,10 +101,10 @@ TEST_CASE("writers: positions are a job like any other") {
 
 TEST_CASE("writers: a connection that fails rests for a growing while, the others go on") {
   std::atomic<bool> down{true};
-  Fixture f{2, [&](const Batch&) -> Result<Done, SinkError> {
-              if (down) return SinkError{.kind = Kind::unavailable, .message = "away"};
-              return done;
-            }};
+  WritersFixture f{2, [&](const Batch&) -> Result<Done, SinkError> {
+                     if (down) return SinkError{.kind = Kind::unavailable, .message = "away"};
+                     return done;
+                   }};
   auto now = Clock::now();
   for (int failures = 1; failures <= 8; ++failures) {
     for (int writer = 0; writer < 2; ++writer) {
@@ -144,10 +144,10 @@ TEST_CASE("writers: what a sink throws is an answer, not the end of the process"
   };
   for (const auto& c : cases) {
     DYNAMIC_SECTION(c.name) {
-      Fixture f{1, [&](const Batch&) -> Result<Done, SinkError> {
-                  c.raise();
-                  return done;
-                }};
+      WritersFixture f{1, [&](const Batch&) -> Result<Done, SinkError> {
+                         c.raise();
+                         return done;
+                       }};
       f.start(0);
       const auto answer = f.answer();
       REQUIRE_FALSE(answer.result.has_value());
@@ -158,10 +158,10 @@ TEST_CASE("writers: what a sink throws is an answer, not the end of the process"
 
 TEST_CASE("writers: waiting for what runs ends with it, or with the deadline") {
   std::atomic<bool> held{true};
-  Fixture f{2, [&](const Batch&) -> Result<Done, SinkError> {
-              eventually(seconds{20}, "it is let go", [&] { return !held; });
-              return done;
-            }};
+  WritersFixture f{2, [&](const Batch&) -> Result<Done, SinkError> {
+                     eventually(seconds{20}, "it is let go", [&] { return !held; });
+                     return done;
+                   }};
   CHECK(f.writers->wait_idle(milliseconds{0}));
   f.start(0);
   CHECK_FALSE(f.writers->wait_idle(milliseconds{50}));
@@ -172,11 +172,11 @@ TEST_CASE("writers: waiting for what runs ends with it, or with the deadline") {
 
 TEST_CASE("writers: thousands of batches on several threads, each answered once") {
   std::atomic<int> applied{0};
-  Fixture f{4, [&](const Batch&) -> Result<Done, SinkError> {
-              const int n = ++applied;
-              if (n % 7 == 0) return SinkError{.kind = Kind::busy, .message = "locked"};
-              return done;
-            }};
+  WritersFixture f{4, [&](const Batch&) -> Result<Done, SinkError> {
+                     const int n = ++applied;
+                     if (n % 7 == 0) return SinkError{.kind = Kind::busy, .message = "locked"};
+                     return done;
+                   }};
   constexpr std::size_t count = 5000;
   std::vector<int> answered(count, 0);
   std::size_t started = 0;

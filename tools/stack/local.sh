@@ -296,6 +296,7 @@ listeners=$listeners,CONTROLLER://$controller
 advertised.listeners=$advertised
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTAINERS:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs=$STATE_DIR/kafka/data
+${LOCKSTEP_KAFKA_SETTINGS:-}
 END
 }
 

@@ -26,8 +26,8 @@ struct PipelineConfig {
 /// moved with them; offsets go to Kafka after the sink has answered, never before. Topics are
 /// independent: each has its lane (batch/lane.hpp), and the lanes share the sinks fairly.
 /// Threads: run() polls and decodes on the calling thread, the one owner of lanes and positions;
-/// each sink has a thread of its own. What is buffered is at most 2 × limits.max_bytes, plus one
-/// record; beyond that partitions are paused.
+/// each sink has a thread of its own. What is buffered is at most 2 × limits.max_bytes, plus a
+/// block (64 KiB) or one record; beyond that partitions are paused.
 /// Errors: a record that can't be decoded, or a batch that the sink refuses, stops its table (the
 /// topic) until retried; nothing is lost, its position stays before the cause. A table that is busy
 /// is tried again with its own backoff. The other tables go on. A sink that is unavailable is tried
