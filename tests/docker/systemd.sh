@@ -165,6 +165,7 @@ installs() {
   is 'lines to run' 4 "$(install_lines | grep -c .)"
   is 'with Type=notify, restart waits until it has said READY; exit status' 0 "$(run_install_lines)"
   is 'right after' 'active running notify' "$(show ActiveState) $(show SubState) $(show Type)"
+  is 'watched; every' 1min "$(show WatchdogUSec)"
   is 'enabled' enabled "$(inside systemctl is-enabled lockstepd)"
   is 'configuration' '640 root root' "$(inside stat -c '%a %U %G' /etc/lockstep/lockstep.yaml)"
 
