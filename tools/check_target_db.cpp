@@ -97,10 +97,12 @@ Table find_table(pqxx::transaction_base& tx, const std::string& wanted, const st
     const auto tables = find_tables(tx, "", true);
     for (const auto& table : tables) names.push_back(qualified ? table.qualified() : table.name);
     const auto meant = config::nearest(wanted, names, 3);
-    for (const auto& table : tables) {
-      const auto& name = qualified ? table.qualified() : table.name;
-      if (std::find(meant.begin(), meant.end(), name) != meant.end()) {
-        candidates.push_back(table.qualified());
+    for (const auto& name : meant) {  // the nearest first
+      for (const auto& table : tables) {
+        const auto known = table.qualified();
+        const bool is_listed =
+            std::find(candidates.begin(), candidates.end(), known) != candidates.end();
+        if (!is_listed && name == (qualified ? known : table.name)) candidates.push_back(known);
       }
     }
   }

@@ -23,7 +23,7 @@ struct Unread {
   std::int64_t end = 0;
 };
 
-milliseconds until(Clock::time_point deadline) {
+milliseconds time_until(Clock::time_point deadline) {
   return std::max(milliseconds{0},
                   std::chrono::duration_cast<milliseconds>(deadline - Clock::now()));
 }
@@ -62,7 +62,8 @@ Result<std::map<TopicPartition, Unread>, KafkaError> Reader::bounds(
       for (int i = 0; i < partitions; ++i) add(list, {topic, i}, which);
     }
     if (list->cnt == 0) return found;
-    const auto err = rd_kafka_offsets_for_times(handle_.get(), list.get(), ms(until(deadline)));
+    const auto err =
+        rd_kafka_offsets_for_times(handle_.get(), list.get(), ms(time_until(deadline)));
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return KafkaError{rd_kafka_err2str(err)};
     for (int i = 0; i < list->cnt; ++i) {
       const auto& answer = list->elems[i];
@@ -85,7 +86,7 @@ Result<Done, KafkaError> Reader::read(std::map<TopicPartition, Unread>& stretche
   const auto err = rd_kafka_assign(handle_.get(), list.get());
   if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return KafkaError{rd_kafka_err2str(err)};
   while (!stretches.empty() && Clock::now() < deadline) {
-    rd_kafka_message_t* const raw = rd_kafka_consumer_poll(handle_.get(), ms(until(deadline)));
+    rd_kafka_message_t* const raw = rd_kafka_consumer_poll(handle_.get(), ms(time_until(deadline)));
     if (raw == nullptr) continue;
     const Message message{raw};
     if (raw->rkt == nullptr) continue;  // of a connection: another may do

@@ -51,7 +51,7 @@ std::optional<std::vector<std::string>> encode(const StatementPlan& plan, Change
   return arrays;
 }
 
-std::string words_of(const Relation& target, const PlanErrors& errors) {
+std::string refusal(const Relation& target, const PlanErrors& errors) {
   std::string more;
   if (errors.size() > 1) {
     more = " (and " + std::to_string(errors.size() - 1) + " more: lockstepd --check tells all)";
@@ -188,7 +188,7 @@ void Applier::make_statement(const StatementKey& key, const Layout& key_layout) 
     auto plan = verb == Verb::upsert
                     ? plan_upsert(*found, *layout, key_layout, config_.synced_at, wire)
                     : plan_remove(*found, *layout, wire);
-    if (!plan) throw Refused{words_of(target, plan.error())};
+    if (!plan) throw Refused{refusal(target, plan.error())};
     name = "s" + std::to_string(next_statement_++);
     statement = std::move(*plan);
     session_.connection().prepare(name, statement.sql);

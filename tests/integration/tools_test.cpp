@@ -152,7 +152,7 @@ TEST_CASE("check_target_db: what can't be shown is told in one line") {
   std::string misspelt = sample.name;
   std::swap(misspelt[0], misspelt[1]);
   check_fails(run({misspelt}), 1,
-              "no table \"" + misspelt + "\"; did you mean public." + sample.name + "?");
+              "no table \"" + misspelt + "\"; did you mean public." + sample.name);
   check_fails(run({"nothing_like_it"}), 1, "without a name, all tables are listed");
   check_fails(run({sample.name, "--where", "no_such_column = 1"}), 1,
               "column \"no_such_column\" does not exist");

@@ -65,7 +65,8 @@ std::vector<std::string> quoted(const std::string& cell) {
 const Environment no_variables{[](const std::string&) { return std::nullopt; }};
 
 /// A configuration with what is required, and with this key (if it is not empty) set to `value`.
-lockstep::Result<Config, Errors> with(const std::string& key = "", const std::string& value = "") {
+lockstep::Result<Config, Errors> loaded(const std::string& key = "",
+                                        const std::string& value = "") {
   std::string root;
   std::string kafka;
   std::string log;
@@ -128,7 +129,7 @@ std::vector<std::string> yaml_blocks(const std::string& text) {
 TEST_CASE("docs/configuration.md has the keys that the loader knows, with their defaults") {
   const auto rows = table_rows(section(content_of("docs/configuration.md"), "Keys"));
   const auto required = required_keys();
-  const auto plain = with();
+  const auto plain = loaded();
   REQUIRE(plain);
   std::vector<std::string> documented;
   for (const auto& cells : rows) {
@@ -139,11 +140,11 @@ TEST_CASE("docs/configuration.md has the keys that the loader knows, with their 
     documented.push_back(key);
     CHECK(fallback.starts_with("required") == required.contains(key));
     if (fallback == "not in this version") {
-      const auto refused = with(key, "x");
+      const auto refused = loaded(key, "x");
       REQUIRE_FALSE(refused);
       CHECK_THAT(to_string(refused.error()), ContainsSubstring("not available in this version"));
     } else if (fallback.starts_with('`')) {  // written down it changes nothing
-      const auto same = with(key, quoted(fallback).at(0));
+      const auto same = loaded(key, quoted(fallback).at(0));
       INFO((same ? "" : to_string(same.error())));
       REQUIRE(same);
       CHECK(*same == *plain);
