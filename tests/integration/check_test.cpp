@@ -13,7 +13,6 @@
 #include "stack.hpp"
 
 using namespace lockstep::test;
-using std::chrono::seconds;
 
 namespace {
 
