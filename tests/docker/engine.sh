@@ -12,6 +12,7 @@ usage: tests/docker/engine.sh up                  start it, and wait until it an
        tests/docker/engine.sh exec COMMAND...     run a command where its socket and its ports are
        tests/docker/engine.sh base SUITE...       have the image debian:SUITE-slim, made by debootstrap
        tests/docker/engine.sh compose-plugin      have \`docker compose\` and buildx, from Debian 13's packages
+       tests/docker/engine.sh no-compose-plugin   have \`docker-compose\` only
        tests/docker/engine.sh down                end it, with all containers, networks and volumes
        tests/docker/engine.sh run COMMAND...      up, exec, down; ends with COMMAND's status
        tests/docker/engine.sh fresh               down, and forget all images
@@ -202,12 +203,14 @@ compose_plugin() {
     { tail -n 15 "$LOG_DIR/compose-plugin.log" >&2 && die "the plugins could not be had"; }
 }
 
+no_compose_plugin() { rm -rf "$folder/config/cli-plugins"; }
+
 # ----------------------------------------------------------------------------------------------------------------------
 
 command=${1:-}
 shift || true
 case $command in
-  up | exec | base | compose-plugin | down | run | fresh)
+  up | exec | base | compose-plugin | no-compose-plugin | down | run | fresh)
     ((EUID == 0)) || die "a Docker engine needs root: sudo tests/docker/engine.sh $command"
     mkdir -p "$folder" "$RUN_DIR" "$LOG_DIR"
     "$project/tools/packages.sh" docker trixie
@@ -218,6 +221,7 @@ case $command in
   exec) enter "$@" ;;
   base) for suite in "$@"; do base "$suite"; done ;;
   compose-plugin) compose_plugin ;;
+  no-compose-plugin) no_compose_plugin ;;
   down) down ;;
   run) run "$@" ;;
   fresh)

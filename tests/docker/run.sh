@@ -16,16 +16,22 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 failed=0
-"$here/engine.sh" up
-for script in systemd stack; do
-  [[ -e $here/$script.sh ]] || continue
-  printf '=== %s\n' "$script"
-  begun=$SECONDS
-  if "$here/engine.sh" exec "$here/$script.sh"; then
-    printf '=== %s: %s s\n' "$script" $((SECONDS - begun))
+check() { # NAME SCRIPT
+  local begun=$SECONDS
+  printf '=== %s\n' "$1"
+  if "$here/engine.sh" exec "$2"; then
+    printf '=== %s: %s s\n' "$1" $((SECONDS - begun))
   else
-    printf '=== %s: FAILED after %s s\n' "$script" $((SECONDS - begun))
+    printf '=== %s: FAILED after %s s\n' "$1" $((SECONDS - begun))
     failed=1
   fi
-done
+}
+
+"$here/engine.sh" up
+check systemd "$here/systemd.sh"
+"$here/engine.sh" base trixie
+"$here/engine.sh" no-compose-plugin
+check 'docker-compose' "$here/stack.sh"
+"$here/engine.sh" compose-plugin
+check 'docker compose' "$here/stack.sh"
 ((failed == 0))
