@@ -78,7 +78,8 @@ std::optional<TargetTable> read_table(pqxx::transaction_base& tx, const Relation
 
 std::string lacking_rights(pqxx::transaction_base& tx, const Relation& name,
                            const std::string& rights) {
-  const auto lacking = tx.exec_params(
+  const auto lacking = query(
+      tx,
       "SELECT coalesce(pg_catalog.string_agg(p, ', '), '') "
       "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace, "
       "pg_catalog.regexp_split_to_table($3, ', ') p WHERE n.nspname = $1 AND c.relname = $2 AND "

@@ -62,6 +62,7 @@ printf '%s\n' "with $(compose version 2>&1 | head -n 1)"
 
 # The first start, one port moved, and what its end tells one to try.
 expect 0 'holds what the source holds: 5 users, 6 orders' env SOURCE_PORT=15432 ./setup.sh --engine docker
+((failures == 0)) || end_of_checks # without a stack there is nothing to look at
 expect_that "the moved port is in .env" grep -q '^SOURCE_PORT=15432$' .env
 expect_that "the source is published there" bash -c 'exec 3<>/dev/tcp/127.0.0.1/15432'
 expect 0 'All 6 changes arrived' in_lockstepd demo
