@@ -7,6 +7,7 @@
 #include <clocale>
 #include <cstdint>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
@@ -94,16 +95,14 @@ Table find_table(pqxx::transaction_base& tx, const std::string& wanted, const st
   if (candidates.empty()) {
     const bool qualified = wanted.find('.') != wanted.npos;
     std::vector<std::string> names;
-    const auto tables = find_tables(tx, "", true);
-    for (const auto& table : tables) names.push_back(qualified ? table.qualified() : table.name);
-    const auto meant = config::nearest(wanted, names, 3);
-    for (const auto& name : meant) {  // the nearest first
-      for (const auto& table : tables) {
-        const auto known = table.qualified();
-        const bool is_listed =
-            std::find(candidates.begin(), candidates.end(), known) != candidates.end();
-        if (!is_listed && name == (qualified ? known : table.name)) candidates.push_back(known);
-      }
+    std::map<std::string, std::vector<std::string>> tables;  // of each name
+    for (const auto& table : find_tables(tx, "", true)) {
+      const auto name = qualified ? table.qualified() : table.name;
+      if (tables[name].empty()) names.push_back(name);
+      tables[name].push_back(table.qualified());
+    }
+    for (const auto& name : config::nearest(wanted, names, 3)) {  // the nearest first
+      candidates.insert(candidates.end(), tables[name].begin(), tables[name].end());
     }
   }
   std::string message = "no table \"" + wanted + "\"";

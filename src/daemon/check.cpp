@@ -41,10 +41,9 @@ class Samples {
     Arena arena;
     const auto decoded = decoder_.decode({message.topic(), message.key(), message.value()}, arena);
     if (const auto* bad = std::get_if<debezium::BadRecord>(&decoded)) {
-      const TopicPartition tp{std::string{message.topic()}, message.partition()};
-      sample = {.unreadable = "record " + to_string(tp) + "@" +
-                              std::to_string(message.offset().value) +
-                              " can't be read: " + bad->cause};
+      const auto name =
+          to_string({std::string{message.topic()}, message.partition()}, message.offset());
+      sample = {.unreadable = "record " + name + " can't be read: " + bad->cause};
       return true;
     }
     const auto* change = std::get_if<Change>(&decoded);

@@ -60,6 +60,11 @@ int ms(milliseconds duration) {
   return static_cast<int>(std::max<std::int64_t>(0, duration.count()));
 }
 
+milliseconds time_until(std::chrono::steady_clock::time_point deadline) {
+  return std::max(milliseconds{0}, std::chrono::duration_cast<milliseconds>(
+                                       deadline - std::chrono::steady_clock::now()));
+}
+
 void check(std::string_view what, rd_kafka_resp_err_t err) {
   if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
   spdlog::warn("kafka {} failed: {}", what, rd_kafka_err2str(err));

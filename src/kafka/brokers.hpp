@@ -18,6 +18,7 @@ namespace lockstep::kafka {
 using Properties = std::map<std::string, std::string>;
 
 int ms(std::chrono::milliseconds duration);  ///< for librdkafka: never negative, its "for ever"
+std::chrono::milliseconds time_until(std::chrono::steady_clock::time_point deadline);  ///< or 0
 
 /// Warns of an error that the next try makes good.
 void check(std::string_view what, rd_kafka_resp_err_t err);

@@ -16,15 +16,6 @@ namespace lockstep::kafka {
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-namespace {
-
-milliseconds until(Clock::time_point deadline) {
-  return std::max(milliseconds{0},
-                  std::chrono::duration_cast<milliseconds>(deadline - Clock::now()));
-}
-
-}  // namespace
-
 void Message::Destroy::operator()(rd_kafka_message_s* message) const noexcept {
   rd_kafka_message_destroy(message);
 }
@@ -177,13 +168,13 @@ class Consumer::Impl {
     rd_kafka_unsubscribe(handle_.get());
     // It leaves once its partitions have come to rest; closing before that would keep it from it.
     while ((assigned_ || is_member()) && Clock::now() < end) {
-      poll(std::min(until(end), milliseconds{20}));
+      poll(std::min(time_until(end), milliseconds{20}));
     }
     const Queue events{rd_kafka_queue_new(handle_.get())};
     const ErrorHandle refused{rd_kafka_consumer_close_queue(handle_.get(), events.get())};
     while (!refused && rd_kafka_consumer_closed(handle_.get()) == 0 && Clock::now() < end) {
       const Event event{
-          rd_kafka_queue_poll(events.get(), ms(std::min(until(end), milliseconds{100})))};
+          rd_kafka_queue_poll(events.get(), ms(std::min(time_until(end), milliseconds{100})))};
       if (event && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE) {
         rebalance(rd_kafka_event_error(event.get()),
                   *rd_kafka_event_topic_partition_list(event.get()));

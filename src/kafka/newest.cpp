@@ -23,11 +23,6 @@ struct Unread {
   std::int64_t end = 0;
 };
 
-milliseconds time_until(Clock::time_point deadline) {
-  return std::max(milliseconds{0},
-                  std::chrono::duration_cast<milliseconds>(deadline - Clock::now()));
-}
-
 /// A client that reads without a group: its destructor has nothing to leave.
 class Reader {
  public:

@@ -14,9 +14,7 @@ constexpr std::chrono::milliseconds moved_delay{1000};
 
 /// The record that the error is about, or the ranges of the batch.
 std::string where(const SinkError& error, const Batch& batch) {
-  if (error.culprit) {
-    return to_string(error.culprit->partition) + "@" + std::to_string(error.culprit->offset.value);
-  }
+  if (error.culprit) return to_string(error.culprit->partition, error.culprit->offset);
   std::string ranges;
   for (const auto& slice : batch.slices) {
     if (!ranges.empty()) ranges += ", ";

@@ -11,8 +11,7 @@ namespace lockstep::pipeline {
 namespace {
 
 std::string place_of(const Intake::Record& record) {
-  return std::string{record.raw.topic} + "[" + std::to_string(record.partition) + "]@" +
-         std::to_string(record.offset.value);
+  return to_string({std::string{record.raw.topic}, record.partition}, record.offset);
 }
 
 const std::string without_order =

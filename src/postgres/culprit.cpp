@@ -126,7 +126,7 @@ std::optional<SinkError::Culprit> record_of(const Batch& batch, const Change& ch
 
 std::string name_of(const Batch& batch, const Change& change) {
   const auto record = record_of(batch, change);
-  return record ? to_string(record->partition) + "@" + std::to_string(record->offset.value)
+  return record ? to_string(record->partition, record->offset)
                 : "at offset " + std::to_string(change.offset.value);
 }
 

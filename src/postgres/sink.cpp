@@ -109,15 +109,18 @@ Result<Done, SinkError> check_progress(pqxx::transaction_base& tx) {
 std::vector<std::string> problems_of(const std::optional<TargetTable>& table, const TableForm& form,
                                      const std::string& synced_at, const std::string& lacking) {
   if (!table) return {"does not exist: create it"};
-  auto errors = check_table(*table, form.key, synced_at);
-  if (form.row != nullptr) {
-    auto plan = plan_upsert(*table, *form.row, *form.key, synced_at, Wire::binary);
-    errors = plan ? PlanErrors{} : std::move(plan).error();
+  PlanErrors errors;
+  if (form.row == nullptr) {
+    errors = check_table(*table, form.key, synced_at);
+  } else if (auto plan = plan_upsert(*table, *form.row, *form.key, synced_at, Wire::binary);
+             !plan) {
+    errors = std::move(plan).error();
   }
   std::vector<std::string> problems;
   for (auto& error : errors) problems.push_back(std::move(error.message));
-  if (!lacking.empty())
+  if (!lacking.empty()) {
     problems.push_back("may not be written, lacking " + lacking + ": " + see_rights);
+  }
   return problems;
 }
 

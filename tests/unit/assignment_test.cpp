@@ -77,6 +77,11 @@ struct AssignmentFixture {
     take_answer();
     follow();
   }
+  void apply(const std::string& topic) {
+    const auto lane = lanes.change(lanes.index_of(topic));
+    static_cast<void>(lane->take(now));
+    lane->applied();
+  }
   void fill(const std::string& topic, std::size_t bytes) {
     const auto lane = lanes.change(lanes.index_of(topic));
     Batch& batch = lane->filling(now);
@@ -175,11 +180,7 @@ TEST_CASE("assignment: a table that holds its share is paused alone, and goes on
   while (f.lanes.wants_reading(f.lanes.index_of("a"))) f.fill("a", 100'000);
   f.follow();
   CHECK(f.fetcher.paused == std::set<TopicPartition>{a0, a1});
-  {
-    const auto lane = f.lanes.change(f.lanes.index_of("a"));
-    static_cast<void>(lane->take(f.now));
-    lane->applied();
-  }
+  f.apply("a");
   f.follow();
   CHECK(f.fetcher.paused.empty());
 }
@@ -196,11 +197,7 @@ TEST_CASE("assignment: without memory for long, all is paused until half is free
   f.follow();
   CHECK_FALSE(f.assignment.reading_rests());  // nothing comes now but the group's events
   CHECK(f.fetcher.paused == std::set<TopicPartition>{a0, b0});
-  {
-    const auto lane = f.lanes.change(f.lanes.index_of("a"));
-    static_cast<void>(lane->take(f.now));
-    lane->applied();
-  }
+  f.apply("a");
   f.follow();
   CHECK(f.fetcher.paused.empty());
 }

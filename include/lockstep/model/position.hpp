@@ -24,6 +24,11 @@ struct RecordOffset {
   auto operator<=>(const RecordOffset&) const = default;
 };
 
+/// "topic[partition]@offset", as in logs and advice.
+inline std::string to_string(const TopicPartition& tp, RecordOffset offset) {
+  return to_string(tp) + "@" + std::to_string(offset.value);
+}
+
 /// The first offset that is still to be read: all before it is done. This, not the last record's
 /// offset, is what Kafka's group offsets and lockstep.progress store.
 struct NextOffset {
