@@ -42,9 +42,6 @@ step() { printf '%-10s %s\n' "$1" "$2"; }
 
 # --- ports ------------------------------------------------------------------------------------------------------------
 
-declare -A default_port=([SOURCE_PORT]=5432 [TARGET_PORT]=5433 [KAFKA_PORT]=9092 [KAFKA_CONTROLLER_PORT]=9093
-  [CONNECT_PORT]=8083)
-
 # For each port: the environment's, else what .env remembers, else the default.
 read_ports() {
   local variable value
@@ -52,7 +49,7 @@ read_ports() {
     value=${!variable:-}
     if [[ -z $value && -f .env ]]; then value=$(sed -n "s/^$variable=//p" .env | tail -n 1 | tr -d "\"' \r"); fi
     value=${value:-${default_port[$variable]}}
-    [[ $value =~ ^[1-9][0-9]{0,4}$ && $value -lt 65536 ]] || die "$variable=$value is not a port number"
+    need_port "$variable" "$value"
     export "$variable=$value"
   done
 }
@@ -165,7 +162,7 @@ END
 docker_usable() {
   if ! command -v docker >/dev/null || ! docker info >/dev/null 2>&1; then
     printf 'no Docker engine answers here\n'
-  elif ! docker compose version >/dev/null 2>&1 && ! docker-compose version >/dev/null 2>&1; then
+  elif ((${#compose_command[@]} == 0)); then
     printf 'a Docker engine answers, but Compose is missing (packages: docker-compose-plugin, docker-compose)\n'
   else
     return 0
@@ -173,9 +170,17 @@ docker_usable() {
   return 1
 }
 
-compose() {
-  if docker compose version >/dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi
+# Asked for once: each answer takes a tenth of a second. Empty: there is none.
+compose_command=()
+find_compose() {
+  if docker compose version >/dev/null 2>&1; then
+    compose_command=(docker compose)
+  elif docker-compose version >/dev/null 2>&1; then
+    compose_command=(docker-compose)
+  fi
 }
+
+compose() { "${compose_command[@]}" "$@"; }
 
 docker_up() {
   docker_check_ports
@@ -245,8 +250,7 @@ docker_status() {
 docker_logs() { compose logs --tail 40 -f "$@"; }
 
 docker_hints() {
-  local compose='docker compose'
-  docker compose version >/dev/null 2>&1 || compose=docker-compose
+  local compose="${compose_command[*]}"
   cat <<END
   change a row      $compose exec source psql -h localhost -U postgres source_db -c "UPDATE users SET name = 'Ada King' WHERE id = 1"
   and see it there  $compose exec lockstepd check_target_db users
@@ -268,6 +272,7 @@ choose_engine() {
     die "the stack was made with --engine $used; ./setup.sh reset first"
   fi
   engine=${engine:-$used}
+  [[ $engine == local ]] || find_compose
   if [[ -z $engine ]]; then
     if reason=$(docker_usable); then
       engine=docker

@@ -37,29 +37,14 @@ export LOCKSTEP_FSYNC=${LOCKSTEP_FSYNC:-off}
 export LOCKSTEP_KAFKA_SETTINGS='group.min.session.timeout.ms=1000'
 unset SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT # a user's stack may have set them
 
-# Below the range that the system hands out by itself: a port must still be free when a killed service starts again.
-# Nor may another stack of ours have it, which may be starting at this moment or have its service down.
-choose_ports() {
-  local below variable number taken
-  read -r below _ </proc/sys/net/ipv4/ip_local_port_range
-  . "$project/tools/stack/process.sh"
-  taken=" $(sed -s 's/.*=//' "$folder"/*/ports 2>/dev/null | tr '\n' ' ')" || true # the first has no others
-  for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT; do
-    until number=$((10000 + RANDOM % (below - 10000))) && [[ $taken != *" $number "* ]] && ! port_taken "$number"; do
-      :
-    done
-    taken+="$number "
-    printf '%s=%s\n' "$variable" "$number"
-  done >"$LOCKSTEP_STATE_DIR/ports"
-}
+# shellcheck source=tools/stack/process.sh
+. "$project/tools/stack/process.sh"
+# shellcheck source=tests/support/ports.sh
+. "$project/tests/support/ports.sh"
 
 case $action in
   up)
-    mkdir -p "$LOCKSTEP_STATE_DIR"
-    {
-      flock 8
-      [[ -f $LOCKSTEP_STATE_DIR/ports ]] || choose_ports
-    } 8>"$folder/ports.lock"
+    choose_ports "$LOCKSTEP_STATE_DIR"
     "$project/tools/stack/local.sh" up "$@" >&2
     "$project/tools/stack/local.sh" env >"$LOCKSTEP_STATE_DIR/env"
     printf '%s\n' "$LOCKSTEP_STATE_DIR/env"

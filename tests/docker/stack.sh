@@ -5,18 +5,8 @@
 set -uo pipefail
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-work=$project/build/docker/stack
-copy="$work/a path/lockstep"
 # shellcheck source=tests/support/expect.sh
 . "$project/tests/support/expect.sh"
-
-clean_up() {
-  [[ ! -x $copy/setup.sh ]] || (cd "$copy" && ./setup.sh reset) >/dev/null 2>&1
-  rm -rf "$work"
-}
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 compose() {
   if docker compose version >/dev/null 2>&1; then docker compose "$@"; else docker-compose "$@"; fi
@@ -33,30 +23,14 @@ target_has() { # QUERY EXPECTED
   [[ $(sql target "$1") == "$2" ]]
 }
 
-eventually() { # SECONDS WHAT COMMAND...
-  local deadline=$((SECONDS + $1)) what=$2
-  shift 2
-  until "$@"; do
-    if ((SECONDS >= deadline)); then
-      fail "$what" "not within its time: $*"
-      return
-    fi
-    sleep 0.2
-  done
-  ok "$what"
-}
-
 inspect() { docker inspect -f "$1" "$(compose ps -aq "$2" 2>/dev/null || compose ps -q "$2")"; } # FORMAT SERVICE
 
 health_is() { [[ $(inspect '{{.State.Health.Status}}' lockstepd) == "$1" ]]; }
 
 log_has() { grep -q -- "$2" <<<"$(compose logs "$1" 2>&1)"; } # SERVICE TEXT
 
-rm -rf "$work"
-mkdir -p "$copy"
 cd "$project" || exit 1
-git ls-files -z | xargs -0 cp --parents -t "$copy"
-cd "$copy" || exit 1
+work_in_copy "$project/build/docker/stack"
 unset SOURCE_PORT TARGET_PORT KAFKA_PORT CONNECT_PORT
 printf '%s\n' "with $(compose version 2>&1 | head -n 1)"
 

@@ -6,22 +6,18 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tools/stack/process.sh
+# shellcheck source=tests/support/expect.sh
+. tests/support/expect.sh
 
 box=lockstep-systemd
 stack=${LOCKSTEP_TEST_STACK:-systemd-$$}
 topic=dbserver1.public.users
 unit=config/lockstepd.service
 scratch=build/docker/systemd
-failed=0
 
 # --- reporting --------------------------------------------------------------------------------------------------------
 
-ok() { printf 'ok    %s\n' "$*"; }
 note() { printf 'note  %s\n' "$*"; }
-fail() {
-  printf 'FAIL  %s\n' "$*"
-  failed=$((failed + 1))
-}
 
 # is WHAT WANTED SEEN: the pattern WANTED fits all of SEEN.
 is() {
@@ -430,4 +426,4 @@ survives_kill
 stops
 refuses_configuration
 watchdog_bites
-((failed == 0)) || die "$failed checks failed"
+end_of_checks

@@ -6,18 +6,17 @@ set -uo pipefail
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=$project/build/test-setup
-copy="$work/a path/lockstep"
-
-clean_up() {
-  [[ ! -x $copy/setup.sh ]] || (cd "$copy" && ./setup.sh reset) >/dev/null 2>&1
-  rm -rf "$work"
-}
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
+stacks=$project/build/test-stack
 # shellcheck source=tests/support/expect.sh
 . "$project/tests/support/expect.sh"
+# shellcheck source=tools/stack/process.sh
+. "$project/tools/stack/process.sh"
+# shellcheck source=tests/support/ports.sh
+. "$project/tests/support/ports.sh"
+
+cd "$project" || exit 1
+work_in_copy "$work"
+trap 'remove_copy; rm -rf "$stacks/setup-$$" "$stacks/setup-$$-moved"' EXIT
 
 sql() { # source|target QUERY
   local number=$SOURCE
@@ -25,17 +24,7 @@ sql() { # source|target QUERY
   PGPASSWORD=postgres psql -X -At -q -h 127.0.0.1 -p "$number" -U postgres "$1_db" -c "$2"
 }
 
-eventually() { # SECONDS WHAT QUERY-OF-THE-TARGET EXPECTED
-  local deadline=$((SECONDS + $1))
-  until [[ $(sql target "$3") == "$4" ]]; do
-    if ((SECONDS >= deadline)); then
-      fail "$2" "still: $(sql target "$3")"
-      return
-    fi
-    sleep 0.1
-  done
-  ok "$2"
-}
+target_has() { [[ $(sql target "$1") == "$2" ]]; } # QUERY EXPECTED
 
 # --- packages.sh, with stubs for what it asks -----------------------------------------------------------------------
 
@@ -48,9 +37,7 @@ stub() { # NAME BODY
   chmod 755 "$work/stubs/$1"
 }
 
-rm -rf "$work"
-mkdir -p "$work/stubs"
-mkdir -p "$work/a tool"
+mkdir -p "$work/stubs" "$work/a tool"
 cp "$project/tools/packages.sh" "$work/a tool/"
 packages=("env" "PATH=$work/stubs:/usr/bin:/bin" "$work/a tool/packages.sh")
 stub dpkg-query 'exit 1'
@@ -67,28 +54,19 @@ expect 2 'usage' as_nobody "${packages[@]}" nonsense
 
 # --- the stack ------------------------------------------------------------------------------------------------------
 
-mkdir -p "$copy"
-cd "$project" || exit 1
-git ls-files -z | xargs -0 cp --parents -t "$copy"
-mkdir -p "$copy/build/bin" "$copy/.local/lib"
-for program in lockstepd demo check_target_db; do ln "$project/build/bin/$program" "$copy/build/bin/" || exit 1; done
+mkdir -p build/bin .local/lib
+for program in lockstepd demo check_target_db; do ln "$project/build/bin/$program" build/bin/ || exit 1; done
 # What the tests' stacks have fetched already.
-if [[ -d build/test-stack/lib ]]; then cp -r build/test-stack/lib/. "$copy/.local/lib"; fi
-cd "$copy" || exit 1
+if [[ -d $stacks/lib ]]; then cp -r "$stacks/lib/." .local/lib; fi
 stub cmake 'echo not built here'
 stub psql "echo \"\$*\" >>'$work/psql.log'; exec $(command -v psql) \"\$@\""
 export PATH="$work/stubs:$PATH"
 rm "$work/stubs"/{dpkg-query,java,apt-cache,sudo}
 
-. tools/stack/process.sh
-declare -A chosen
-for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT; do
-  until number=$((10000 + RANDOM % 20000)) && [[ " ${chosen[*]} " != *" $number "* ]] && ! port_taken "$number"; do :; done
-  chosen[$variable]=$number
-done
-ports=()
-for variable in "${!chosen[@]}"; do ports+=("$variable=${chosen[$variable]}"); done
-SOURCE=${chosen[SOURCE_PORT]} TARGET=${chosen[TARGET_PORT]}
+choose_ports "$stacks/setup-$$"
+mapfile -t ports <"$stacks/setup-$$/ports"
+port_in() { sed -n "s/^$2=//p" "$stacks/$1/ports"; } # STACK VARIABLE
+SOURCE=$(port_in "setup-$$" SOURCE_PORT) TARGET=$(port_in "setup-$$" TARGET_PORT)
 unset SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT KAFKA_BROKERS TARGET_HOST TARGET_PASSWORD
 # A proxy that nobody answers on must not matter on loopback.
 export http_proxy=http://127.0.0.1:9
@@ -134,11 +112,11 @@ mv good.yaml config/lockstep.yaml
 expect 0 '' ./setup.sh down
 expect 0 'source +stopped' ./setup.sh status
 printf '<!-- edited -->\n' >>tools/stack/pom.xml
-until number=$((10000 + RANDOM % 20000)) && ! port_taken "$number"; do :; done
-expect 0 'holds what the source holds: 5 users' env "SOURCE_PORT=$number" ./setup.sh
-SOURCE=$number
+choose_ports "$stacks/setup-$$-moved"
+SOURCE=$(port_in "setup-$$-moved" SOURCE_PORT)
+expect 0 'holds what the source holds: 5 users' env "SOURCE_PORT=$SOURCE" ./setup.sh
 sql source "INSERT INTO users (name, email) VALUES ('Alan Turing', 'alan@example.com')"
-eventually 30 "a change after the move arrives" 'SELECT count(*) FROM users' 6
+eventually 30 "a change after the move arrives" target_has 'SELECT count(*) FROM users' 6
 
 expect 0 'deleted' ./setup.sh reset
 expect_that "reset leaves neither data nor ports" test ! -e .local -a ! -e .env

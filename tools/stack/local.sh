@@ -44,6 +44,7 @@ Environment (default):
   LOCKSTEP_JAVA_HEAP      of Kafka and of Connect, each (512m)
   LOCKSTEP_CONTAINER      the services are containers called source, target, kafka and connect: each listens on all
                           addresses, Kafka also on 29092 for the other containers (empty: all are here, on loopback)
+  LOCKSTEP_KAFKA_SETTINGS lines for the broker's properties, after those of kafka.properties (none)
   KAFKA_PUBLISHED_PORT    the host's port that such a Kafka is published on (9092)
 A port, once used, stays with its state directory until the variable says another or \`reset\` is called.
 END
@@ -52,8 +53,6 @@ END
 # --- ports ------------------------------------------------------------------------------------------------------------
 
 declare -A port_variable=([source]=SOURCE_PORT [target]=TARGET_PORT [kafka]=KAFKA_PORT [connect]=CONNECT_PORT)
-declare -A default_port=([SOURCE_PORT]=5432 [TARGET_PORT]=5433 [KAFKA_PORT]=9092 [KAFKA_CONTROLLER_PORT]=9093
-  [CONNECT_PORT]=8083)
 declare -A port # by variable
 
 # The environment wins, then what this state directory used before, then the default.
@@ -65,8 +64,7 @@ read_ports() {
   fi
   for variable in "${!default_port[@]}"; do
     port[$variable]=${!variable:-${port[$variable]:-${default_port[$variable]}}}
-    [[ ${port[$variable]} =~ ^[1-9][0-9]{0,4}$ && ${port[$variable]} -lt 65536 ]] ||
-      die "$variable=${port[$variable]} is not a port number"
+    need_port "$variable" "${port[$variable]}"
     value=${port[$variable]}
     [[ ! -v owner[$value] ]] || die "$variable and ${owner[$value]} are both $value"
     owner[$value]=$variable

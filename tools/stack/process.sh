@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Background processes with a pid file and a log each: start, look, wait, end.
+# Background processes with a pid file and a log each: start, look, wait, end. And the ports that they are on.
 # Sourced by local.sh and setup.sh, which set RUN_DIR and LOG_DIR first.
 #
 # A pid file holds "pid start-time boot-id". A process is ours only if all three still fit, so a reused pid is
@@ -106,6 +106,14 @@ await_stop() {
     fi
   fi
   rm -f "$RUN_DIR/$1.pid"
+}
+
+# shellcheck disable=SC2034 # those that source this use it
+declare -A default_port=([SOURCE_PORT]=5432 [TARGET_PORT]=5433 [KAFKA_PORT]=9092 [KAFKA_CONTROLLER_PORT]=9093
+  [CONNECT_PORT]=8083)
+
+need_port() { # VARIABLE VALUE
+  [[ $2 =~ ^[1-9][0-9]{0,4}$ && $2 -lt 65536 ]] || die "$1=$2 is not a port number"
 }
 
 # port_taken PORT: whether anything listens on it, on any address. Looked up rather than tried: a probe would
