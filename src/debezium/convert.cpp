@@ -15,8 +15,6 @@ namespace {
 using Converted = Result<Cell, Problem>;
 
 constexpr std::string_view advice_temporal = "set time.precision.mode=isostring on the connector";
-constexpr std::string_view advice_toast =
-    "ALTER TABLE … REPLICA IDENTITY FULL at the source makes it send them";
 
 Problem no_value_of(std::string_view what) {
   return {"the value is no " + std::string{what}};
@@ -58,11 +56,6 @@ bool is_unavailable(std::string_view text) {
     default:
       return false;
   }
-}
-
-Problem unavailable_problem() {
-  return {"the source did not send its unchanged TOAST value, which is not supported yet; " +
-          std::string{advice_toast}};
 }
 
 bool holds_nul(std::string_view text) {
@@ -138,7 +131,7 @@ Converted read_float(const ColumnReader&, const JsonReader&, JsonValue& value, A
 Converted text_cell(JsonValue& value, Arena& arena) {
   const auto text = value.text();
   if (!text) return no_value_of("well-formed string");
-  if (is_unavailable(*text)) return unavailable_problem();
+  if (is_unavailable(*text)) return Cell::unchanged();
   if (holds_nul(*text)) return Problem{"the text holds a NUL character: PostgreSQL can't store it"};
   return Cell{arena.copy(*text)};
 }
@@ -151,7 +144,7 @@ Converted read_bytes(const ColumnReader&, const JsonReader&, JsonValue& value, A
   const auto base64 = value.text();
   const auto bytes = base64 ? bytes_of_base64(*base64, arena) : std::nullopt;
   if (!bytes) return no_value_of("base64");
-  if (is_unavailable(*bytes)) return unavailable_problem();
+  if (is_unavailable(*bytes)) return Cell::unchanged();
   return Cell{*bytes};
 }
 
@@ -162,7 +155,7 @@ Converted read_decimal(const ColumnReader& column, const JsonReader&, JsonValue&
   const auto base64 = value.text();
   const auto bytes = base64 ? bytes_of_base64(*base64, arena) : std::nullopt;
   if (!bytes) return no_value_of("base64");
-  if (is_unavailable(*bytes)) return unavailable_problem();
+  if (is_unavailable(*bytes)) return Cell::unchanged();
   const auto text = decimal_of(*bytes, column.parameter, arena);
   if (!text) return no_value_of("number that PostgreSQL's numeric has room for");
   return Cell{*text};
@@ -187,7 +180,7 @@ Converted read_variable_scale_decimal(const ColumnReader&, const JsonReader& jso
                              return false;
                            });
   if (!well_formed || !scale || !unscaled) return no_value_of("{scale, value} of a number");
-  if (is_unavailable(*unscaled)) return unavailable_problem();
+  if (is_unavailable(*unscaled)) return Cell::unchanged();
   const auto text = decimal_of(*unscaled, *scale, arena);
   if (!text) return no_value_of("number that PostgreSQL's numeric has room for");
   return Cell{*text};
@@ -202,7 +195,7 @@ Converted read_numeric_text(const ColumnReader&, const JsonReader&, JsonValue& v
   if (*text == "POSITIVE_INFINITY") return Cell{"Infinity"};
   if (*text == "NEGATIVE_INFINITY") return Cell{"-Infinity"};
   if (is_number(*text) || is_special_float(*text)) return Cell{arena.copy(*text)};
-  if (is_unavailable(*text)) return unavailable_problem();
+  if (is_unavailable(*text)) return Cell::unchanged();
   return out_of_range(*text, "number");
 }
 

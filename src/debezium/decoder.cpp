@@ -409,6 +409,11 @@ std::optional<Problem> Decoder::Impl::read_key(Topic& topic, std::string_view ke
   }();
   if (!read) return Problem{"key: " + read.error().text};
   if (read->cells.empty()) return Problem{"key: it has no columns"};
+  for (std::size_t i = 0; i < read->cells.size(); ++i) {
+    if (!read->cells[i].is_unchanged()) continue;
+    return Problem{"key: column \"" + read->layout->columns[i].name +
+                   "\": the placeholder of a value that the source did not send"};
+  }
   change.key_layout = read->layout;
   change.key = read->cells;
 

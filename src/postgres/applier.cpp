@@ -38,6 +38,13 @@ std::optional<std::vector<std::string>> encode(const StatementPlan& plan, Change
         array.add_null();
         continue;
       }
+      if (cell.is_unchanged()) {
+        throw Refused{"column " + quote_name(parameter.column) +
+                          ": the source did not send its unchanged TOAST value, which is not "
+                          "supported yet; ALTER TABLE … REPLICA IDENTITY FULL at the source makes "
+                          "it send them",
+                      change};
+      }
       if (parameter.refuses_bare_numbers && cell.kind() == Cell::Kind::bare_number) {
         throw Refused{"column " + quote_name(parameter.column) +
                           ": a schemaless message does not say what its number counts; set "

@@ -61,16 +61,19 @@ inline std::string to_string(const Relation& relation) {
 }
 
 /// One value of a row: NULL, or bytes in the form that the column's ValueType says. Points into
-/// the arena of its batch.
+/// the arena of its batch. Unchanged: the source did not send the value, since the update left it
+/// as it was and it is TOASTed; the target has it.
 class Cell {
  public:
-  enum class Kind : std::uint8_t { null, value, bare_number };
+  enum class Kind : std::uint8_t { null, value, bare_number, unchanged };
 
   Cell() = default;
+  static Cell unchanged() { return Cell{{}, Kind::unchanged}; }
   explicit Cell(std::string_view value, Kind kind = Kind::value)
       : data_{value.data()}, size_{static_cast<std::uint32_t>(value.size())}, kind_{kind} {}
 
   bool is_null() const noexcept { return kind_ == Kind::null; }
+  bool is_unchanged() const noexcept { return kind_ == Kind::unchanged; }
   Kind kind() const noexcept { return kind_; }
   std::string_view view() const noexcept { return {data_, size_}; }
 
