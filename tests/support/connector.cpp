@@ -13,7 +13,8 @@
 
 namespace lockstep::test {
 
-Connector::Connector(std::string name, const std::vector<std::string>& tables)
+Connector::Connector(std::string name, const std::vector<std::string>& tables,
+                     const Settings& settings)
     : name_{std::move(name)} {
   const Stack& stack = Stack::from_environment();
   std::string list;
@@ -27,6 +28,10 @@ Connector::Connector(std::string name, const std::vector<std::string>& tables)
   config["name"] = config["topic.prefix"] = config["slot.name"] = config["publication.name"] =
       name_;
   config["table.include.list"] = list;
+  for (const auto& [key, value] : settings) {
+    config.erase(key);
+    if (!value.empty()) config[key] = value;
+  }
   const auto file = fresh_folder("connector-" + name_) / "connector.json";
   std::ofstream{file} << config.dump(2);
   stack.run("connector " + file.string());

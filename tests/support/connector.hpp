@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -11,8 +12,12 @@ namespace lockstep::test {
 /// with a slot, a publication and topics of its own. All are removed with this object.
 class Connector {
  public:
-  /// The tables must exist, in schema public. Returns when the connector runs.
-  Connector(std::string name, const std::vector<std::string>& tables);
+  using Settings = std::map<std::string, std::string>;
+
+  /// The tables must exist, in schema public. Returns when the connector runs. `settings`: other
+  /// than in the file; an empty one is left out.
+  Connector(std::string name, const std::vector<std::string>& tables,
+            const Settings& settings = {});
   ~Connector();
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;

@@ -107,6 +107,7 @@ std::string to_yaml(const std::vector<DaemonConfig>& pipelines) {
     yaml << "    sink:\n      type: postgres\n      url: "
          << (config.target_url.empty() ? stack.target_url : config.target_url) << "\n";
     if (config.connections != 0) yaml << "      connections: " << config.connections << "\n";
+    for (const auto& [key, value] : config.sink) yaml << "      " << key << ": " << value << "\n";
     yaml << "    batch: {max_events: " << config.max_events << ", max_bytes: " << config.max_bytes
          << "}\n";
   }

@@ -22,6 +22,7 @@ struct DaemonConfig {
   int connections = 0;  ///< 0: as many as by default
   std::string log_level = "debug";
   std::map<std::string, std::string> properties{};  ///< kafka.properties
+  std::map<std::string, std::string> sink{};        ///< more of the sink's keys: YAML in one line
 };
 /// What is the whole file's (brokers, properties, log) is taken from the first.
 std::string to_yaml(const std::vector<DaemonConfig>& pipelines);
