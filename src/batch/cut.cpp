@@ -8,7 +8,9 @@ bool cut_before(Batch& batch, const SinkError::Culprit& culprit) {
   const auto at = std::find_if(batch.changes.begin(), batch.changes.end(), [&](const auto& change) {
     return change.partition == culprit.partition.partition && change.offset == culprit.offset;
   });
-  if (at == batch.changes.begin() || at == batch.changes.end()) return false;
+  if (at == batch.changes.begin() || at == batch.changes.end() || !batch.letters.empty()) {
+    return false;
+  }
   batch.changes.erase(at, batch.changes.end());
   batch.records = batch.changes.size();
   std::erase_if(batch.slices, [&](Slice& slice) {

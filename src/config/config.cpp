@@ -156,6 +156,18 @@ std::string read_url(Report& report, Mapping& sink, const Connections& connectio
   return {};
 }
 
+void read_on_error(Report& report, Mapping& mapping, PostgresSink& sink) {
+  const auto on_error = choose(report, mapping.scalar("on_error"), {"pause", "dead_letter"});
+  sink.dead_letters = on_error == "dead_letter";
+  if (const auto topic = mapping.scalar("dead_letter_topic")) {
+    if (check(report, *topic, check_topic)) sink.dead_letter_topic = topic->text;
+  }
+  const auto rate = mapping.scalar("dead_letters_per_minute");
+  auto per_minute = convert<std::uint64_t>(report, rate, to_count);
+  check_range<std::uint64_t>(report, rate, per_minute, 1, 1'000'000, "1 to 1000000");
+  if (per_minute) sink.dead_letters_per_minute = static_cast<std::size_t>(*per_minute);
+}
+
 PostgresSink read_sink(Report& report, Mapping mapping, const Connections& connections) {
   PostgresSink sink;
   mapping.require("type", "postgres");
@@ -179,10 +191,8 @@ PostgresSink read_sink(Report& report, Mapping mapping, const Connections& conne
   if (count) sink.connections = static_cast<std::size_t>(*count);
   only(report, mapping, "missing_table", "pause");
   only(report, mapping, "schema_change", "pause");
-  only(report, mapping, "on_error", "pause");
+  read_on_error(report, mapping, sink);
   only(report, mapping, "replay_guard", "false");
-  mapping.refuse("dead_letter_topic",
-                 "not available in this version: on_error only knows pause; leave it out");
   mapping.refuse("tables",
                  "not available in this version: tables and columns keep the source's names; "
                  "leave it out");

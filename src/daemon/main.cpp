@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "check.hpp"
+#include "dead_letters.hpp"
 #include "lockstep/config/config.hpp"
 #include "lockstep/observe/log.hpp"
 #include "lockstep/observe/notify.hpp"
@@ -155,11 +156,25 @@ int main(int argc, char** argv) {
       "Exit codes: 0 asked to stop, 2 bad configuration or command line, 1 anything else."};
   std::string config_file;
   bool only_check = false;
+  daemon::DeadLettersRequest letters;
   app.add_option("-c,--config", config_file, "configuration file (YAML)")
       ->type_name("FILE")
       ->envname("LOCKSTEP_CONFIG");
   app.add_flag("--check", only_check,
                "validate, connect, hold each topic's newest row against its table, exit");
+  auto* const dead_letters = app.add_subcommand(
+      "dead-letters",
+      "rows that are parked behind a dead letter: list them, retry what their letters say, or\n"
+      "discard it; then their later changes are applied again");
+  dead_letters->fallthrough();
+  dead_letters->add_option("action", letters.action)
+      ->required()
+      ->check(CLI::IsMember({"list", "retry", "discard"}));
+  dead_letters->add_option("--pipeline", letters.pipeline, "only of this pipeline");
+  dead_letters->add_option("--topic", letters.topic, "only of this topic");
+  dead_letters->add_option("--key", letters.key, "only this row, as list shows it");
+  bool all = false;
+  dead_letters->add_flag("--all", all, "retry or discard all that there are");
   app.set_version_flag("--version", std::string{"lockstepd "} + LOCKSTEP_VERSION);
   try {
     app.parse(argc, argv);
@@ -172,13 +187,20 @@ int main(int argc, char** argv) {
                  "LOCKSTEP_CONFIG\n";
     return exit_usage;
   }
+  const bool acts = letters.action == "retry" || letters.action == "discard";
+  if (acts && letters.topic.empty() && letters.key.empty() && !all) {
+    std::cerr << letters.action << " what? Say --topic, --key or --all\n";
+    return exit_usage;
+  }
   sigset_t signals{};
-  if (!only_check) signals = block_signals();  // early: a SIGHUP that came before would end us
+  if (!only_check && !*dead_letters)
+    signals = block_signals();  // early: a SIGHUP that came before would end us
   const auto config = config::load(config_file);
   if (!config) {
     std::cerr << to_string(config.error()) << "\n";
     return exit_usage;
   }
+  if (*dead_letters) return daemon::dead_letters(*config, letters) ? exit_ok : exit_failed;
   if (only_check) return daemon::check(*config) ? exit_ok : exit_failed;
   return run(*config, signals);
 }

@@ -15,7 +15,8 @@ kafka::ConsumerConfig consumer_config(const config::Config& config,
 }
 
 postgres::SinkConfig sink_config(const config::Pipeline& pipeline) {
-  return {pipeline.name, pipeline.sink.url, pipeline.sink.schema, pipeline.sink.synced_at};
+  return {pipeline.name, pipeline.sink.url, pipeline.sink.schema, pipeline.sink.synced_at,
+          pipeline.sink.dead_letters};
 }
 
 pipeline::Recipe recipe(const config::Config& config, const config::Pipeline& pipeline) {
@@ -24,7 +25,13 @@ pipeline::Recipe recipe(const config::Config& config, const config::Pipeline& pi
     for (std::size_t i = 0; i < count; ++i) sinks.push_back(postgres::make_sink(sink));
     return sinks;
   };
-  return {{pipeline.name, consumer_config(config, pipeline), pipeline.batch}, make_sinks};
+  pipeline::PipelineConfig made{pipeline.name, consumer_config(config, pipeline), pipeline.batch};
+  if (pipeline.sink.dead_letters) {
+    made.dead_letters = {
+        {config.kafka.brokers, pipeline.sink.dead_letter_topic, config.kafka.properties},
+        pipeline.sink.dead_letters_per_minute};
+  }
+  return {std::move(made), make_sinks};
 }
 
 }  // namespace lockstep::daemon

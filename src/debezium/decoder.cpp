@@ -141,6 +141,7 @@ std::string_view name(SkipRule rule) {
 class Decoder::Impl {
  public:
   Decoded decode(const RawRecord& record, Arena& arena);
+  std::optional<Change> decode_key(const RawRecord& record, Arena& arena);
 
  private:
   Topic& topic_of(std::string_view name);
@@ -546,6 +547,14 @@ Decoded Decoder::Impl::decode(const RawRecord& record, Arena& arena) {
   return change_of(topic, *envelope, record, arena);
 }
 
+std::optional<Change> Decoder::Impl::decode_key(const RawRecord& record, Arena& arena) {
+  Change change;
+  if (!record.key || read_key(topic_of(record.topic), *record.key, change, arena)) {
+    return std::nullopt;
+  }
+  return change;
+}
+
 Decoded Decoder::Impl::change_of(Topic& topic, const Envelope& envelope, const RawRecord& record,
                                  Arena& arena) {
   if (!envelope.op) {
@@ -637,6 +646,10 @@ Decoder::~Decoder() = default;
 
 Decoded Decoder::decode(const RawRecord& record, Arena& arena) {
   return impl_->decode(record, arena);
+}
+
+std::optional<Change> Decoder::decode_key(const RawRecord& record, Arena& arena) {
+  return impl_->decode_key(record, arena);
 }
 
 }  // namespace lockstep::debezium

@@ -40,6 +40,22 @@ std::optional<std::string_view> Message::value() const {
   return std::string_view{static_cast<const char*>(message_->payload), message_->len};
 }
 
+std::vector<Header> Message::headers() const {
+  std::vector<Header> headers;
+  rd_kafka_headers_t* list = nullptr;
+  if (rd_kafka_message_headers(message_.get(), &list) != RD_KAFKA_RESP_ERR_NO_ERROR) return headers;
+  const char* name = nullptr;
+  const void* value = nullptr;
+  std::size_t size = 0;
+  for (std::size_t i = 0;
+       rd_kafka_header_get_all(list, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; ++i) {
+    Header header{name, std::nullopt};
+    if (value != nullptr) header.value = std::string_view{static_cast<const char*>(value), size};
+    headers.push_back(header);
+  }
+  return headers;
+}
+
 class Consumer::Impl {
  public:
   Impl(const ConsumerConfig& config, ConsumerListener& listener)

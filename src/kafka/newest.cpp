@@ -101,19 +101,37 @@ Result<Done, KafkaError> Reader::read(std::map<TopicPartition, Unread>& stretche
   return done;
 }
 
-}  // namespace
-
-Result<std::map<std::string, Looked>, KafkaError> read_newest(
-    const ConsumerConfig& config, const std::map<std::string, int>& topics, milliseconds deadline,
-    const std::function<bool(const Message&)>& visit) {
-  const auto end = Clock::now() + deadline;
+Result<std::unique_ptr<Reader>, KafkaError> open_reader(const ConsumerConfig& config) {
   auto conf =
       make_conf(RD_KAFKA_CONSUMER, config.brokers, consumer_defaults(config), config.properties);
   if (!conf) return conf.error();
   auto handle = make_handle(RD_KAFKA_CONSUMER, std::move(*conf));
   if (!handle) return handle.error();
-  Reader reader{std::move(*handle)};
-  auto bounds = reader.bounds(topics, end);
+  return std::make_unique<Reader>(std::move(*handle));
+}
+
+}  // namespace
+
+Result<Done, KafkaError> read_all(const ConsumerConfig& config,
+                                  const std::map<std::string, int>& topics, milliseconds deadline,
+                                  const std::function<void(const Message&)>& visit) {
+  const auto end = Clock::now() + deadline;
+  auto reader = open_reader(config);
+  if (!reader) return reader.error();
+  auto unread = (*reader)->bounds(topics, end);
+  if (!unread) return unread.error();
+  if (auto read = (*reader)->read(*unread, end, visit); !read) return read;
+  if (unread->empty()) return done;
+  return KafkaError{to_string(unread->begin()->first) + ": not read to its end in time"};
+}
+
+Result<std::map<std::string, Looked>, KafkaError> read_newest(
+    const ConsumerConfig& config, const std::map<std::string, int>& topics, milliseconds deadline,
+    const std::function<bool(const Message&)>& visit) {
+  const auto end = Clock::now() + deadline;
+  auto reader = open_reader(config);
+  if (!reader) return reader.error();
+  auto bounds = (*reader)->bounds(topics, end);
   if (!bounds) return bounds.error();
 
   std::map<std::string, Looked> looked;
@@ -126,7 +144,7 @@ Result<std::map<std::string, Looked>, KafkaError> read_newest(
       stretches[tp] = {begin, rest.end};
       rest.end = begin;
     }
-    const auto read = reader.read(stretches, end, [&](const Message& message) {
+    const auto read = (*reader)->read(stretches, end, [&](const Message& message) {
       if (visit(message)) looked[std::string{message.topic()}] = Looked::found;
     });
     if (!read) return read.error();

@@ -81,9 +81,11 @@ void Assignment::positions_read(const Writers::Answer& answer, Time now) {
     awaiting_.erase(tp);
     const auto lane = lanes_.index_of(tp.topic);
     if (!lanes_[lane].takes_records()) continue;  // begins when it is retried or resumed
-    const auto known = answer.result->find(tp);
-    ledger_.begin(tp, lane,
-                  known == answer.result->end() ? std::nullopt : std::optional{known->second});
+    const auto& [positions, parked] = *answer.result;
+    const auto known = positions.find(tp);
+    ledger_.begin(tp, lane, known == positions.end() ? std::nullopt : std::optional{known->second});
+    const auto keys = parked.find(tp.topic);
+    letterbox_.begin(tp.topic, keys == parked.end() ? ParkedKeys::mapped_type{} : keys->second);
     begun_.insert(tp);
   }
   assign_at_ = now;

@@ -9,6 +9,7 @@
 
 #include "lockstep/batch/lanes.hpp"
 #include "lockstep/batch/ledger.hpp"
+#include "lockstep/batch/letterbox.hpp"
 #include "lockstep/kafka/consumer.hpp"
 #include "writers.hpp"
 
@@ -27,16 +28,20 @@ class Fetcher {
 /// Which partitions are ours, and what Kafka is to fetch of them.
 ///
 /// A partition begins in one way only, be it new, moved by another owner, or its table's retried:
-/// the target is asked for its position, the ledger begins there, and the consumer is assigned all
-/// that is being read, from where each stands. Between that, lanes that hold enough are paused.
-/// Needs no broker: Fetcher can be anything.
-/// Threads: the pipeline's.
+/// the target is asked for its position and the keys that are parked, the ledger begins there, and
+/// the consumer is assigned all that is being read, from where each stands. Between that, lanes
+/// that hold enough are paused. Needs no broker: Fetcher can be anything. Threads: the pipeline's.
 class Assignment {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  Assignment(std::string pipeline, Lanes& lanes, Ledger& ledger, Writers& writers)
-      : pipeline_{std::move(pipeline)}, lanes_{lanes}, ledger_{ledger}, writers_{writers} {}
+  Assignment(std::string pipeline, Lanes& lanes, Ledger& ledger, Letterbox& letterbox,
+             Writers& writers)
+      : pipeline_{std::move(pipeline)},
+        lanes_{lanes},
+        ledger_{ledger},
+        letterbox_{letterbox},
+        writers_{writers} {}
 
   // ---- What the group says
 
@@ -69,6 +74,7 @@ class Assignment {
   const std::string pipeline_;
   Lanes& lanes_;
   Ledger& ledger_;
+  Letterbox& letterbox_;
   Writers& writers_;
 
   std::vector<TopicPartition> assigned_;

@@ -68,6 +68,7 @@ void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
   }
   if (answer.result) {
     for (const auto& slice : batch->slices) {
+      letterbox_.passed(slice.partition, slice.next);
       if (ledger_.answered(slice.partition, slice.expected, slice.next)) continue;
       spdlog::error("a batch does not follow the one before it, this is a bug pipeline={} {}@{}",
                     pipeline_, to_string(slice.partition), slice.next.value);
@@ -91,8 +92,8 @@ void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
       refuse(index, error, std::move(batch), now);
       return;
     case SinkError::Kind::moved:
-      spdlog::warn("position moved by another, starting from it again pipeline={} topic={}",
-                   pipeline_, lane->topic());
+      spdlog::warn("position moved by another, starting from it again pipeline={} topic={}: {}",
+                   pipeline_, lane->topic(), error.message);
       lane->forget_in_flight();
       lane->drop();
       assignment_.begin_again(lane->topic(), now + moved_delay);
@@ -100,14 +101,21 @@ void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
   }
 }
 
-/// What came before the record is still applied, so that the position stands in front of it: who
-/// then moves it past the record by hand loses nothing else.
+/// A record that becomes a letter is read again, since a batch does not keep what records were
+/// like; so is what came with it. Otherwise the table stops. What came before the record is still
+/// applied, so that the position stands in front of it: who then moves it past the record by hand
+/// loses nothing else.
 void Dispatcher::refuse(std::size_t index, const SinkError& error, std::unique_ptr<Batch> batch,
                         Time now) {
   const auto lane = lanes_.change(index);
   const std::string cause = where(error, *batch) + ": " + error.message;
   lane->forget_in_flight();
   lane->drop();
+  if (error.culprit && letterbox_.is_open()) {
+    letterbox_.condemn(error.culprit->partition, error.culprit->offset, error.message);
+    assignment_.begin_again(lane->topic(), now);
+    return;
+  }
   ledger_.suspend(lane->topic());
   if (error.culprit && cut_before(*batch, *error.culprit)) lane->returned(std::move(batch));
   lane->stop(cause, now);

@@ -24,11 +24,12 @@ class Dispatcher {
   /// Where a partition's log ended when it was last fetched from.
   using KnownEnd = std::function<std::optional<NextOffset>(const TopicPartition&)>;
 
-  Dispatcher(std::string pipeline, Lanes& lanes, Ledger& ledger, Writers& writers,
-             Assignment& assignment, Report& report)
+  Dispatcher(std::string pipeline, Lanes& lanes, Ledger& ledger, Letterbox& letterbox,
+             Writers& writers, Assignment& assignment, Report& report)
       : pipeline_{std::move(pipeline)},
         lanes_{lanes},
         ledger_{ledger},
+        letterbox_{letterbox},
         writers_{writers},
         assignment_{assignment},
         report_{report} {}
@@ -48,6 +49,7 @@ class Dispatcher {
   const std::string pipeline_;
   Lanes& lanes_;
   Ledger& ledger_;
+  Letterbox& letterbox_;
   Writers& writers_;
   Assignment& assignment_;
   Report& report_;

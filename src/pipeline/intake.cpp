@@ -15,9 +15,12 @@ std::string place_of(const Intake::Record& record) {
 }
 
 const std::string without_order =
-    ": TRUNCATE in a topic of several partitions: its order among the rows of the others is not "
+    "TRUNCATE in a topic of several partitions: its order among the rows of the others is not "
     "known. Truncate the target by hand, move the position past this record (docs/operation.md), " +
     then_reload;
+
+const std::string let_go =
+    "retry or discard the table's dead letters (docs/operation.md), " + then_reload;
 
 }  // namespace
 
@@ -32,19 +35,18 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
   }
   Batch& batch = lane->filling(now);
   auto decoded = decoder_.decode(record.raw, batch.arena);
-  if (const auto* bad = std::get_if<debezium::BadRecord>(&decoded)) {
+  if (auto fault = fault_of(record, decoded, batch.arena)) {
+    const auto refusal = refusal_of(record, *fault, now);
+    if (!refusal) put_letter(batch, *entry, record, *fault);
     lane->filled();
-    const std::string cause = place_of(record) + ": " + bad->cause;
-    lane->stop(cause, now);
-    report_.stopped(lane->topic(), cause);
+    if (refusal) stop(entry->lane, record, *refusal, now);
     return;
   }
   if (const auto* change = std::get_if<Change>(&decoded); change && change->op == Op::truncate) {
     const auto place = place_of_truncate(lane->topic(), count_partitions);
     if (place != Place::in_order) lane->filled();
     if (place == Place::without_order) {
-      lane->stop(place_of(record) + without_order, now);
-      report_.stopped(lane->topic(), place_of(record) + without_order);
+      stop(entry->lane, record, without_order, now);
       return;
     }
     if (place == Place::not_known_yet) {
@@ -56,26 +58,121 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
       report_.waits(entry->lane);
       return;
     }
+    if (letterbox_.has_parked(lane->topic())) unpark(batch, lane->topic());
   }
   keep(batch, *entry, record, decoded);
   lane->filled();
 }
 
-void Intake::keep(Batch& batch, Ledger::Entry& entry, const Record& record,
-                  debezium::Decoded& decoded) {
+void Intake::stop(std::size_t lane, const Record& record, const std::string& cause, Time now) {
+  const std::string with_place = place_of(record) + ": " + cause;
+  lanes_.change(lane)->stop(with_place, now);
+  report_.stopped(record.raw.topic, with_place);
+}
+
+Slice& Intake::advance(Batch& batch, Ledger::Entry& entry, const Record& record) {
   Slice& slice = batch.slice_of(record.raw.topic, record.partition, entry.read);
   slice.next = after(record.offset);
   entry.read = slice.next;
   ++batch.records;
+  return slice;
+}
+
+void Intake::keep(Batch& batch, Ledger::Entry& entry, const Record& record,
+                  debezium::Decoded& decoded) {
+  Slice& slice = advance(batch, entry, record);
   if (auto* const change = std::get_if<Change>(&decoded)) {
     change->partition = record.partition;
     change->offset = record.offset;
     if (change->source_ts_us != 0) slice.source_ts_us = change->source_ts_us;
     if (!change->source_position.empty()) slice.source_position = change->source_position;
     batch.changes.push_back(*change);
-  } else {
-    report_.skipped(debezium::name(std::get<debezium::Skipped>(decoded).rule));
+  } else if (const auto* skipped = std::get_if<debezium::Skipped>(&decoded)) {
+    report_.skipped(debezium::name(skipped->rule));
   }
+}
+
+// ---- Letters
+
+std::optional<Intake::Fault> Intake::fault_of(const Record& record,
+                                              const debezium::Decoded& decoded, Arena& arena) {
+  using Stage = Letter::Stage;
+  if (const auto* bad = std::get_if<debezium::BadRecord>(&decoded)) {
+    Fault fault{Stage::decode, bad->cause, {}};
+    if (!letterbox_.is_open()) return fault;
+    if (const auto key = decoder_.decode_key(record.raw, arena)) {
+      fault.row_key = identity_of(*key->key_layout, key->key);
+    }
+    return fault;
+  }
+  const auto* change = std::get_if<Change>(&decoded);
+  if (!letterbox_.is_open() || change == nullptr) return std::nullopt;
+  const auto* const refused =
+      letterbox_.condemned({std::string{record.raw.topic}, record.partition}, record.offset);
+  const bool has_parked = letterbox_.has_parked(record.raw.topic);
+  if (refused == nullptr && !has_parked) return std::nullopt;
+
+  std::string row_key;
+  if (change->key_layout != nullptr) row_key = identity_of(*change->key_layout, change->key);
+  if (refused != nullptr) return Fault{Stage::apply, *refused, std::move(row_key)};
+  if (row_key.empty()) return std::nullopt;  // TRUNCATE: it has no row
+  if (auto columns = letterbox_.other_columns(record.raw.topic, row_key); !columns.empty()) {
+    return Fault{Stage::parked, "rows are parked by other key columns (" + columns + ")", {}};
+  }
+  if (!letterbox_.is_parked(record.raw.topic, row_key)) return std::nullopt;
+  return Fault{Stage::parked, "an earlier record of its key is a dead letter", std::move(row_key)};
+}
+
+std::optional<std::string> Intake::refusal_of(const Record& record, const Fault& fault, Time now) {
+  if (!letterbox_.is_open()) return fault.cause;
+  if (fault.stage != Letter::Stage::decode && fault.row_key.empty()) {
+    return fault.cause + (fault.stage == Letter::Stage::apply
+                              ? "; the table has no key, so what comes after can't be parked"
+                              : ", so it can't be told what to park: " + let_go);
+  }
+  if (!fault.row_key.empty() && !letterbox_.park(record.raw.topic, fault.row_key)) {
+    return fault.cause + "; and " + std::to_string(Letterbox::most_parked) +
+           " rows are parked already: " + let_go;
+  }
+  if (fault.stage != Letter::Stage::parked &&
+      !letterbox_.admit({std::string{record.raw.topic}, record.partition}, record.offset, now)) {
+    return fault.cause + "; and there were " + std::to_string(letterbox_.per_minute()) +
+           " dead letters in a minute: that many mean that something else is wrong; mend it, " +
+           then_reload;
+  }
+  return std::nullopt;
+}
+
+void Intake::put_letter(Batch& batch, Ledger::Entry& entry, const Record& record,
+                        const Fault& fault) {
+  const auto copy = [&](std::optional<std::string_view> text) {
+    return text ? std::optional{batch.arena.copy(*text)} : std::nullopt;
+  };
+  Letter letter;
+  letter.stage = fault.stage;
+  letter.topic = batch.arena.copy(record.raw.topic);
+  letter.partition = record.partition;
+  letter.offset = record.offset;
+  letter.key = copy(record.raw.key);
+  letter.value = copy(record.raw.value);
+  auto headers = record.headers ? record.headers() : std::vector<Header>{};
+  for (auto& [name, value] : headers) {
+    name = batch.arena.copy(name);
+    value = copy(value);
+  }
+  letter.headers = batch.arena.copy(std::span<const Header>{headers});
+  letter.error = batch.arena.copy(fault.cause);
+  letter.row_key = batch.arena.copy(fault.row_key);
+  batch.letters.push_back(letter);
+  advance(batch, entry, record);
+  report_.letter(letter);
+}
+
+/// What was parked is older than the TRUNCATE: there is no row left that it could come before.
+void Intake::unpark(Batch& batch, const std::string& topic) {
+  letterbox_.unpark(topic);
+  batch.unparks = true;
+  for (Letter& letter : batch.letters) letter.row_key = {};
 }
 
 /// A truncate can only be put in order with the rows if they are in its own partition. A new

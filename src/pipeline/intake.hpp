@@ -6,28 +6,31 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lockstep/batch/lanes.hpp"
 #include "lockstep/batch/ledger.hpp"
+#include "lockstep/batch/letterbox.hpp"
 #include "lockstep/debezium/decoder.hpp"
 #include "report.hpp"
 
 namespace lockstep::pipeline {
 
 /// Records on their way from Kafka into the lanes. What can't be used stops its lane in front of
-/// it. Needs no broker.
+/// it, or, where the letterbox is open, becomes a letter of its batch. Needs no broker.
 /// Threads: the pipeline's.
 class Intake {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  Intake(Lanes& lanes, Ledger& ledger, Report& report)
-      : lanes_{lanes}, ledger_{ledger}, report_{report} {}
+  Intake(Lanes& lanes, Ledger& ledger, Letterbox& letterbox, Report& report)
+      : lanes_{lanes}, ledger_{ledger}, letterbox_{letterbox}, report_{report} {}
 
   struct Record {
     debezium::RawRecord raw;
     std::int32_t partition = 0;
     RecordOffset offset;
+    std::function<std::vector<Header>()> headers;  ///< only asked for a letter's
   };
   /// How many partitions a topic has; nullopt: the brokers don't say.
   using CountPartitions = std::function<std::optional<int>(const std::string& topic)>;
@@ -40,12 +43,30 @@ class Intake {
  private:
   enum class Place : std::uint8_t { in_order, without_order, not_known_yet };
 
+  /// Why a record is a letter.
+  struct Fault {
+    Letter::Stage stage;
+    std::string cause;
+    std::string row_key;  ///< empty: not known
+  };
+
+  /// The batch takes the record, whatever it is.
+  Slice& advance(Batch& batch, Ledger::Entry& entry, const Record& record);
   void keep(Batch& batch, Ledger::Entry& entry, const Record& record, debezium::Decoded& decoded);
+  void stop(std::size_t lane, const Record& record, const std::string& cause, Time now);
+
+  std::optional<Fault> fault_of(const Record& record, const debezium::Decoded& decoded,
+                                Arena& arena);
+  /// What keeps it from being one; nullopt: nothing, it is parked.
+  std::optional<std::string> refusal_of(const Record& record, const Fault& fault, Time now);
+  void put_letter(Batch& batch, Ledger::Entry& entry, const Record& record, const Fault& fault);
+  void unpark(Batch& batch, const std::string& topic);
   Place place_of_truncate(const std::string& topic, const CountPartitions& count_partitions);
 
   debezium::Decoder decoder_;
   Lanes& lanes_;
   Ledger& ledger_;
+  Letterbox& letterbox_;
   Report& report_;
   std::map<std::string, int> partition_counts_;  ///< of topics that were truncated
 };

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "assignment.hpp"
+#include "deliver.hpp"
 #include "dispatcher.hpp"
 #include "intake.hpp"
 #include "lockstep/model/advice.hpp"
@@ -51,16 +52,19 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
       : mailbox{wakeup_},
         config_{std::move(config)},
         lanes_{config_.limits},
+        letterbox_{per_minute(config_)},
         report_{config_.name, lanes_, ledger_, Clock::now()},
-        intake_{lanes_, ledger_, report_},
-        writers_{config_.name, std::move(sinks), [this] { wakeup_.notify(); }},
-        assignment_{config_.name, lanes_, ledger_, writers_},
-        dispatcher_{config_.name, lanes_, ledger_, writers_, assignment_, report_} {
+        intake_{lanes_, ledger_, letterbox_, report_},
+        writers_{config_.name, std::move(sinks), [this] { wakeup_.notify(); },
+                 [this](const Batch& batch) { return deliver(*producer_, config_.name, batch); }},
+        assignment_{config_.name, lanes_, ledger_, letterbox_, writers_},
+        dispatcher_{config_.name, lanes_, ledger_, letterbox_, writers_, assignment_, report_} {
     config_.consumer.wake_fd = wakeup_.fd();
   }
 
   Result<Done, std::string> run(const std::stop_token& stop) {
     const std::stop_callback wake{stop, [this] { wakeup_.notify(); }};
+    if (auto opened = open_producer(); !opened) return opened.error();
     if (auto opened = open(); !opened) return opened.error();
     spdlog::info("pipeline started pipeline={} group={}", config_.name, config_.consumer.group);
     mailbox.open();
@@ -101,6 +105,18 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
     spdlog::info("pipeline stopping pipeline={}", config_.name);
     consumer_->close(close_deadline);
     report_.tell_progress(consumer_.get(), Clock::now());
+    return done;
+  }
+
+  static std::optional<std::size_t> per_minute(const PipelineConfig& config) {
+    return config.dead_letters ? std::optional{config.dead_letters->per_minute} : std::nullopt;
+  }
+
+  Result<Done, std::string> open_producer() {
+    if (!config_.dead_letters) return done;
+    auto opened = kafka::Producer::open(config_.dead_letters->producer);
+    if (!opened) return opened.error().message;
+    producer_ = std::move(*opened);
     return done;
   }
 
@@ -164,7 +180,8 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
       if (!message) return false;
       intake_.accept({{message->topic(), message->key(), message->value()},
                       message->partition(),
-                      message->offset()},
+                      message->offset(),
+                      [&] { return message->headers(); }},
                      count_partitions, now_);
     }
     return true;
@@ -263,7 +280,9 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
   Clock::time_point now_ = Clock::now();  // of this round
   Lanes lanes_;
   Ledger ledger_;
+  Letterbox letterbox_;
   Report report_;
+  std::unique_ptr<kafka::Producer> producer_;  // of dead letters; used by the writers' threads
   Intake intake_;    // before the writers: batches point to its decoder's layouts
   Writers writers_;  // before the consumer, whose end hands partitions back
   Assignment assignment_;

@@ -50,6 +50,18 @@ std::string_view name(Lane::State state) {
   return "";
 }
 
+void Report::letter(const Letter& letter) {
+  const auto place = to_string({std::string{letter.topic}, letter.partition}, letter.offset);
+  if (letter.stage == Letter::Stage::parked) {
+    ++counters_.parked;
+    spdlog::debug("parked pipeline={} {}: {}", pipeline_, place, letter.error);
+  } else {
+    ++counters_.dead_letters;
+    spdlog::warn("dead letter, the table goes on without it pipeline={} stage={} {}: {}", pipeline_,
+                 name(letter.stage), place, letter.error);
+  }
+}
+
 void Report::applied(std::size_t lane, const Batch& batch, Writers::Clock::duration took) {
   counters_.records += batch.records;
   counters_.changes += batch.changes.size();

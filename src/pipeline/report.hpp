@@ -29,6 +29,8 @@ class Report {
 
   void already_read() { ++counters_.already_read; }
   void skipped(std::string_view rule) { ++counters_.skipped[std::string{rule}]; }
+  /// A record is passed by. It counts, and is told, again if it is read again.
+  void letter(const Letter& letter);
   void applied(std::size_t lane, const Batch& batch, Writers::Clock::duration took);
   void stopped(std::string_view topic, std::string_view cause) const;
   /// A batch has come back from the target, which was busy.

@@ -24,10 +24,11 @@ milliseconds jittered(milliseconds backoff) {
 }  // namespace
 
 Writers::Writers(std::string pipeline, std::vector<std::unique_ptr<Sink>> sinks,
-                 std::function<void()> wake)
+                 std::function<void()> wake, Deliver deliver)
     : pipeline_{std::move(pipeline)},
       sinks_{std::move(sinks)},
       wake_{std::move(wake)},
+      deliver_{std::move(deliver)},
       seats_(sinks_.size()),
       slots_(sinks_.size()) {
   for (std::size_t i = 0; i < sinks_.size(); ++i) {
@@ -74,7 +75,7 @@ void Writers::start(Job job, Clock::time_point now) {
 }
 
 std::vector<Writers::Answer> Writers::take(Clock::time_point now) {
-  std::vector<Done> done;
+  std::vector<Finished> done;
   {
     const Lock lock{mutex_};
     done.swap(done_);
@@ -154,14 +155,26 @@ void Writers::work(std::size_t writer, Sink& sink) {
 
 /// A sink answers with errors; what it throws all the same is a bug, or memory that ran out, and
 /// must not end the process.
-Result<Positions, SinkError> Writers::perform(Sink& sink, const Job& job) {
+Result<Writers::Standing, SinkError> Writers::perform(Sink& sink, const Job& job) const {
   using Kind = SinkError::Kind;
   try {
     if (const auto* read = std::get_if<ReadPositions>(&job)) {
-      return sink.positions(read->partitions);
+      auto positions = sink.positions(read->partitions);
+      if (!positions) return positions.error();
+      std::set<std::string> topics;
+      for (const auto& tp : read->partitions) topics.insert(tp.topic);
+      auto parked = sink.parked(topics);
+      if (!parked) return parked.error();
+      return Standing{*std::move(positions), *std::move(parked)};
     }
-    if (auto applied = sink.apply(*std::get<Apply>(job).batch); !applied) return applied.error();
-    return Positions{};
+    const Batch& batch = *std::get<Apply>(job).batch;
+    if (!batch.letters.empty()) {
+      if (auto delivered = deliver_(batch); !delivered) {
+        return SinkError{Kind::busy, "dead letters can't be delivered: " + delivered.error()};
+      }
+    }
+    if (auto applied = sink.apply(batch); !applied) return applied.error();
+    return Standing{};
   } catch (const std::bad_alloc&) {
     return SinkError{.kind = Kind::unavailable, .message = "out of memory"};
   } catch (const std::exception& e) {

@@ -41,11 +41,17 @@ class Writers {
   };
   using Job = std::variant<ReadPositions, Apply>;
 
+  struct Standing {
+    Positions positions;
+    ParkedKeys parked;
+  };
   struct Answer {
     Job job;
-    Result<Positions, SinkError> result;  ///< no positions for an Apply
+    Result<Standing, SinkError> result;  ///< empty for an Apply
     Clock::duration took{};
   };
+  /// Puts the letters of a batch where they belong. Errors: why it can't now.
+  using Deliver = std::function<Result<Done, std::string>(const Batch&)>;
 
   /// What one of them does, for status.
   struct Seat {
@@ -55,8 +61,9 @@ class Writers {
     int failures = 0;             ///< in a row
   };
 
+  /// `deliver` is called before a batch with letters is applied, by several threads.
   Writers(std::string pipeline, std::vector<std::unique_ptr<Sink>> sinks,
-          std::function<void()> wake);
+          std::function<void()> wake, Deliver deliver = {});
   ~Writers();  ///< waits for what runs
   Writers(const Writers&) = delete;
   Writers& operator=(const Writers&) = delete;
@@ -82,18 +89,19 @@ class Writers {
     std::optional<Job> job;
     bool running = false;
   };
-  struct Done {
+  struct Finished {
     std::size_t writer;
     Answer answer;
   };
 
   void work(std::size_t writer, Sink& sink);
-  static Result<Positions, SinkError> perform(Sink& sink, const Job& job);
+  Result<Standing, SinkError> perform(Sink& sink, const Job& job) const;
   void note(std::size_t writer, const Answer& answer, Clock::time_point now);
 
   const std::string pipeline_;
   const std::vector<std::unique_ptr<Sink>> sinks_;  // each used by its thread only
   const std::function<void()> wake_;
+  const Deliver deliver_;
 
   // The owner's:
   std::vector<Seat> seats_;
@@ -105,7 +113,7 @@ class Writers {
   mutable Mutex mutex_;
   std::condition_variable_any changed_;
   std::vector<Slot> slots_ LOCKSTEP_GUARDED_BY(mutex_);
-  std::vector<Done> done_ LOCKSTEP_GUARDED_BY(mutex_);
+  std::vector<Finished> done_ LOCKSTEP_GUARDED_BY(mutex_);
   bool closing_ LOCKSTEP_GUARDED_BY(mutex_) = false;
 
   std::vector<std::thread> threads_;  // last: they use all of the above

@@ -90,11 +90,33 @@ Session open_session(const std::string& url) {
 }  // namespace
 
 Applier::Applier(const SinkConfig& config)
-    : config_{config}, session_{open_session(config.url)}, progress_{session_, config.pipeline} {}
+    : config_{config}, session_{open_session(config.url)}, progress_{session_, config.pipeline} {
+  if (config.parks_keys) parking_.emplace(session_, config.pipeline);
+}
 
 Positions Applier::positions(const std::vector<TopicPartition>& partitions) {
   pqxx::work tx{session_.connection()};
   return progress_.read(tx, partitions);
+}
+
+ParkedKeys Applier::parked(const std::set<std::string>& topics) {
+  if (!parking_) return {};
+  pqxx::work tx{session_.connection()};
+  return parking_->read(tx, topics);
+}
+
+std::vector<ParkedRow> Applier::parked_rows() {
+  pqxx::work tx{session_.connection()};
+  return parking_->rows(tx);
+}
+
+void Applier::release(const ParkedRow& row, const Batch& changes) {
+  const auto tables = fold(changes);
+  make_statements(tables);
+  pqxx::work tx{session_.connection()};
+  if (!parking_->release(tx, row)) throw Moved{};
+  write(tx, tables);
+  tx.commit();
 }
 
 void Applier::apply(const Batch& batch) {
@@ -108,6 +130,7 @@ void Applier::apply(const Batch& batch) {
       if (!progress_.move(tx, slice)) throw Moved{};
     }
     write(tx, tables);
+    if (parking_ && !parking_->park(tx, batch)) throw Moved{};
     tx.commit();
   } catch (const Moved&) {
     // Perhaps by ourselves: a COMMIT whose answer was lost, or that was still running.

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <tuple>
@@ -23,7 +24,7 @@ struct Refused {
   std::string message;
   const Change* change = nullptr;  ///< the one at fault, where it is one
 };
-/// lockstep.progress does not stand where the batch begins.
+/// lockstep.progress does not stand where the batch begins, or a key is not parked any more.
 struct Moved {};
 
 /// A connection to the target and the statements that are prepared on it. Throws Refused, Moved and
@@ -33,6 +34,10 @@ class Applier {
   explicit Applier(const SinkConfig& config);
 
   Positions positions(const std::vector<TopicPartition>& partitions);
+  // Where the configuration keeps parked keys:
+  ParkedKeys parked(const std::set<std::string>& topics);
+  std::vector<ParkedRow> parked_rows();
+  void release(const ParkedRow& row, const Batch& changes);
 
   /// Rows and positions, in one transaction.
   void apply(const Batch& batch);
@@ -68,6 +73,7 @@ class Applier {
   const SinkConfig& config_;
   Session session_;
   Progress progress_;
+  std::optional<Parking> parking_;
   int next_statement_ = 0;
   std::map<StatementKey, Statement> statements_;
   bool used_old_statements_ = false;

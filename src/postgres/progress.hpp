@@ -1,9 +1,11 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
 #include "lockstep/model/batch.hpp"
+#include "lockstep/postgres/parked.hpp"
 #include "lockstep/postgres/session.hpp"
 
 namespace lockstep::postgres {
@@ -22,6 +24,27 @@ class Progress {
 
   /// Whether it stands where all slices of the batch end.
   bool is_behind(pqxx::transaction_base& tx, const Batch& batch);
+
+ private:
+  const std::string pipeline_;
+};
+
+/// One pipeline's rows of lockstep.parked: the keys of rows that have a dead letter. Throws pqxx's
+/// exceptions.
+class Parking {
+ public:
+  /// Makes the table where it is missing; schema lockstep is there.
+  Parking(Session& session, std::string pipeline);
+
+  ParkedKeys read(pqxx::transaction_base& tx, const std::set<std::string>& topics);
+
+  /// Parks the keys of the batch's letters. False: a key that the batch takes for parked is not any
+  /// more: somebody has let it go.
+  bool park(pqxx::transaction_base& tx, const Batch& batch);
+
+  std::vector<ParkedRow> rows(pqxx::transaction_base& tx);
+  /// False: it is not as `row` says any more.
+  bool release(pqxx::transaction_base& tx, const ParkedRow& row);
 
  private:
   const std::string pipeline_;

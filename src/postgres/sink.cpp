@@ -25,6 +25,15 @@ class PostgresSink : public Sink {
     return waiting(read.error());
   }
 
+  Result<ParkedKeys, SinkError> parked(const std::set<std::string>& topics) override {
+    if (auto connected = connect(); !connected) return connected.error();
+    ParkedKeys found;
+    auto read = translating_errors([&] { found = applier_->parked(topics); });
+    if (read) return found;
+    applier_.reset();
+    return waiting(read.error());
+  }
+
   Result<Done, SinkError> apply(const Batch& batch) override {
     for (;;) {
       if (auto connected = connect(); !connected) return connected;
@@ -72,7 +81,8 @@ class PostgresSink : public Sink {
                        "record " + name_of(batch, *refused.change) + ", " + refused.message, "",
                        record_of(batch, *refused.change)};
     } catch (const Moved&) {
-      return SinkError{SinkError::Kind::moved, "lockstep.progress was moved by another owner"};
+      return SinkError{SinkError::Kind::moved,
+                       "lockstep.progress, or lockstep.parked, was changed by another"};
     }
   }
 

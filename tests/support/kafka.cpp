@@ -16,25 +16,30 @@ namespace {
 
 constexpr int deadline_ms = 20'000;
 
+Handle new_handle(rd_kafka_type_t type, std::map<std::string, std::string> properties) {
+  properties["bootstrap.servers"] = Stack::from_environment().brokers;
+  properties["log_level"] = "2";
+  rd_kafka_conf_t* const conf = rd_kafka_conf_new();
+  std::array<char, 512> reason{};
+  for (const auto& [key, value] : properties) {
+    if (rd_kafka_conf_set(conf, key.c_str(), value.c_str(), reason.data(), reason.size()) !=
+        RD_KAFKA_CONF_OK) {
+      throw std::runtime_error{reason.data()};
+    }
+  }
+  Handle handle{rd_kafka_new(type, conf, reason.data(), reason.size())};
+  if (!handle) throw std::runtime_error{reason.data()};
+  return handle;
+}
+
 }  // namespace
 
 class Kafka::Impl {
  public:
-  Impl() {
-    rd_kafka_conf_t* const conf = rd_kafka_conf_new();
-    const std::string brokers = Stack::from_environment().brokers;
-    std::array<char, 512> reason{};
-    for (const auto& [key, value] :
-         {std::pair{"bootstrap.servers", brokers.c_str()}, std::pair{"linger.ms", "5"},
-          std::pair{"enable.idempotence", "true"},
-          std::pair{"queue.buffering.max.messages", "2000000"}, std::pair{"log_level", "2"}}) {
-      if (rd_kafka_conf_set(conf, key, value, reason.data(), reason.size()) != RD_KAFKA_CONF_OK) {
-        throw std::runtime_error{reason.data()};
-      }
-    }
-    handle_.reset(rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason.data(), reason.size()));
-    if (!handle_) throw std::runtime_error{reason.data()};
-  }
+  Impl()
+      : handle_{new_handle(RD_KAFKA_PRODUCER, {{"linger.ms", "5"},
+                                               {"enable.idempotence", "true"},
+                                               {"queue.buffering.max.messages", "2000000"}})} {}
 
   rd_kafka_t* handle() const { return handle_.get(); }
 
@@ -123,9 +128,10 @@ void Kafka::delete_records(const std::string& topic, int partition, std::int64_t
 }
 
 void Kafka::produce(const std::string& topic, int partition, const std::optional<std::string>& key,
-                    const std::optional<std::string>& value) {
+                    const std::optional<std::string>& value,
+                    const std::map<std::string, std::string>& headers) {
   // RD_KAFKA_V_…() would be shorter, but is no standard C++.
-  std::array<rd_kafka_vu_t, 5> record{};
+  std::vector<rd_kafka_vu_t> record(5 + headers.size());
   record[0].vtype = RD_KAFKA_VTYPE_TOPIC;
   record[0].u.cstr = topic.c_str();
   record[1].vtype = RD_KAFKA_VTYPE_PARTITION;
@@ -139,6 +145,10 @@ void Kafka::produce(const std::string& topic, int partition, const std::optional
   };
   set(record[3], key);
   set(record[4], value);
+  for (std::size_t i = 5; const auto& [name, text] : headers) {
+    record[i].vtype = RD_KAFKA_VTYPE_HEADER;
+    record[i++].u.header = {name.c_str(), text.data(), static_cast<ssize_t>(text.size())};
+  }
   const Owned<rd_kafka_error_t, &rd_kafka_error_destroy> failed{
       rd_kafka_produceva(impl_->handle(), record.data(), record.size())};
   if (failed) throw std::runtime_error{rd_kafka_error_string(failed.get())};
@@ -147,6 +157,43 @@ void Kafka::produce(const std::string& topic, int partition, const std::optional
 
 void Kafka::flush() {
   require(rd_kafka_flush(impl_->handle(), 3 * deadline_ms), "flush");
+}
+
+std::vector<Kafka::Record> Kafka::records(const std::string& topic, int partition) {
+  const auto last = end(topic, partition);
+  const Handle reader = new_handle(
+      RD_KAFKA_CONSUMER,
+      {{"group.id", "reader"}, {"enable.auto.commit", "false"}, {"enable.partition.eof", "true"}});
+  const Partitions list{rd_kafka_topic_partition_list_new(1)};
+  rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset =
+      RD_KAFKA_OFFSET_BEGINNING;
+  require(rd_kafka_assign(reader.get(), list.get()), "assign " + topic);
+  std::vector<Record> records;
+  for (std::int64_t next = 0; next < last;) {
+    const Message message{rd_kafka_consumer_poll(reader.get(), deadline_ms)};
+    if (!message) throw std::runtime_error{"reading " + topic + ": no answer"};
+    next = message->offset + (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF ? 0 : 1);
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) continue;
+    require(message->err, "reading " + topic);
+    const auto text = [](const void* bytes, std::size_t size) {
+      return bytes == nullptr ? std::nullopt
+                              : std::optional{std::string{static_cast<const char*>(bytes), size}};
+    };
+    auto& record = records.emplace_back();
+    record.key = text(message->key, message->key_len);
+    record.value = text(message->payload, message->len);
+    rd_kafka_headers_t* headers = nullptr;
+    rd_kafka_message_headers(message.get(), &headers);
+    const char* name = nullptr;
+    const void* value = nullptr;
+    std::size_t size = 0;
+    for (std::size_t i = 0;
+         headers != nullptr && rd_kafka_header_get_all(headers, i, &name, &value, &size) == 0;
+         ++i) {
+      record.headers[name] = text(value, size).value_or("");
+    }
+  }
+  return records;
 }
 
 std::int64_t Kafka::end(const std::string& topic, int partition) {

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace lockstep::test {
 
@@ -24,9 +26,18 @@ class Kafka {
 
   /// Hands a record over; flush() sends it. nullopt is Kafka's null.
   void produce(const std::string& topic, int partition, const std::optional<std::string>& key,
-               const std::optional<std::string>& value);
+               const std::optional<std::string>& value,
+               const std::map<std::string, std::string>& headers = {});
   /// Waits until all is in the log.
   void flush();
+
+  struct Record {
+    std::optional<std::string> key;
+    std::optional<std::string> value;
+    std::map<std::string, std::string> headers{};
+  };
+  /// All that is in the partition now, in order.
+  std::vector<Record> records(const std::string& topic, int partition = 0);
 
   /// The end of the partition's log: what the next record's offset will be.
   std::int64_t end(const std::string& topic, int partition);

@@ -97,7 +97,8 @@ struct AssignmentFixture {
   Lanes lanes{{.max_events = 1000, .max_bytes = 1024 * 1024, .max_wait = {}}};
   Ledger ledger;
   Writers writers;
-  Assignment assignment{"p", lanes, ledger, writers};
+  Letterbox letterbox{std::nullopt};
+  Assignment assignment{"p", lanes, ledger, letterbox, writers};
 };
 
 }  // namespace

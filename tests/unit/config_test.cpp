@@ -96,7 +96,9 @@ pipelines:
       synced_at: ""
       missing_table: pause
       schema_change: pause
-      on_error: pause
+      on_error: dead_letter
+      dead_letter_topic: lost
+      dead_letters_per_minute: 1
       replay_guard: false
     batch: {max_events: 1000000, max_bytes: 2047MiB, max_wait: 1m}
   - name: all
@@ -127,11 +129,15 @@ log: {level: debug, format: json}
   CHECK(replica.sink.schema == "copy");
   CHECK(replica.sink.synced_at.empty());
   CHECK(replica.sink.connections == 64);
+  CHECK(replica.sink.dead_letters);
+  CHECK(replica.sink.dead_letter_topic == "lost");
+  CHECK(replica.sink.dead_letters_per_minute == 1);
   CHECK(replica.batch.max_events == 1'000'000);
   CHECK(replica.batch.max_bytes == 2047ULL * 1024 * 1024);
   CHECK(replica.batch.max_wait == 60s);
 
   const Pipeline& all = config->pipelines[1];
+  CHECK_FALSE(all.sink.dead_letters);
   CHECK(all.topics.empty());
   CHECK(all.topics_pattern == R"(^db\.public\..*)");
   CHECK(all.sink.url == "postgres://localhost/other");
@@ -316,12 +322,8 @@ TEST_CASE("config: what comes in later versions is refused, not ignored") {
        "missing_table: \"create\" is not available in this version; expected pause"},
       {"schema_change: evolve",
        "schema_change: \"evolve\" is not available in this version; expected pause"},
-      {"on_error: dead_letter",
-       "on_error: \"dead_letter\" is not available in this version; expected pause"},
       {"replay_guard: true",
        "replay_guard: \"true\" is not available in this version; expected false"},
-      {"dead_letter_topic: lost",
-       "dead_letter_topic: not available in this version: on_error only knows pause; leave it out"},
       {"tables: [{match: public.users}]",
        "tables: not available in this version: tables and columns keep the source's names; leave "
        "it out"},

@@ -111,8 +111,9 @@ struct DispatcherFixture {
   Ledger ledger;
   Report report{"p", lanes, ledger, Clock::now()};
   Writers writers{"p", sinks(target, 2), [this] { wakeup.notify(); }};
-  Assignment assignment{"p", lanes, ledger, writers};
-  Dispatcher dispatcher{"p", lanes, ledger, writers, assignment, report};
+  Letterbox letterbox{std::nullopt};
+  Assignment assignment{"p", lanes, ledger, letterbox, writers};
+  Dispatcher dispatcher{"p", lanes, ledger, letterbox, writers, assignment, report};
 };
 
 using Applied = std::vector<std::string>;

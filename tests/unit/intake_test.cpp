@@ -16,11 +16,15 @@ const std::string key = R"({"id":1})";
 const Lane::Time now{std::chrono::seconds{1000}};
 
 struct IntakeFixture {
-  IntakeFixture() { ledger.begin(tp, lane_index, NextOffset{10}); }
+  explicit IntakeFixture(std::optional<std::size_t> letters_per_minute = std::nullopt)
+      : letterbox{letters_per_minute} {
+    ledger.begin(tp, lane_index, NextOffset{10});
+  }
 
-  void accept(std::int64_t offset, const std::string& value) {
+  void accept(std::int64_t offset, const std::string& value, const std::string& record_key = key,
+              const std::vector<Header>& headers = {}) {
     intake.accept(
-        {{tp.topic, key, value}, tp.partition, {offset}},
+        {{tp.topic, record_key, value}, tp.partition, {offset}, [&] { return headers; }},
         [this](const std::string&) {
           ++counted;
           return partitions;
@@ -35,7 +39,8 @@ struct IntakeFixture {
   const std::size_t lane_index = lanes.index_of(tp.topic);
   Ledger ledger;
   Report report{"p", lanes, ledger, now};
-  Intake intake{lanes, ledger, report};
+  Letterbox letterbox;
+  Intake intake{lanes, ledger, letterbox, report};
   std::optional<int> partitions = 1;
   int counted = 0;
 };
@@ -116,4 +121,105 @@ TEST_CASE("intake: a partition that can't be read on stops its lane, once") {
   f.intake.stop_at(f.tp, "gone again", now);
   CHECK(f.lane().trouble()->cause == "s.public.a[0]@10: gone");
   f.intake.stop_at({"elsewhere", 0}, "gone", now);  // not ours: nothing happens
+}
+
+// ---- With an open letterbox
+
+namespace {
+
+struct LetterFixture : IntakeFixture {
+  LetterFixture() : IntakeFixture{3} {}
+
+  void accept_row(std::int64_t offset, const std::string& id) {
+    accept(offset,
+           R"({"after":{"id":)" + id + R"(},"source":{"schema":"public","table":"a"},"op":"c"})",
+           R"({"id":)" + id + "}");
+  }
+  std::unique_ptr<Batch> take() { return lanes.change(lane_index)->take(now); }
+};
+
+std::string text_of(const Batch& batch) {
+  std::string text;
+  for (const auto& change : batch.changes) text += std::to_string(change.offset.value) + " ";
+  text += "|";
+  for (const auto& letter : batch.letters) {
+    text += " " + std::to_string(letter.offset.value) + " " + std::string{name(letter.stage)} +
+            " " + std::string{letter.row_key};
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("intake: what can't be decoded is a letter, and what follows of its key is parked") {
+  LetterFixture f;
+  f.accept_row(10, "1");
+  f.accept(11, "{nonsense", R"({"id":2})", {{"trace", "abc"}});
+  f.accept_row(12, "2");
+  f.accept_row(13, "3");
+  f.accept(14, "{nonsense", "{nonsense");  // of no known key
+  f.accept(15, "", R"({"id":2})");
+  CHECK(f.lane().state() == State::reading);
+  const auto batch = f.take();
+  CHECK(text_of(*batch) ==
+        R"(10 13 | 11 decode id="2" 12 parked id="2" 14 decode  15 decode id="2")");
+  CHECK(batch->slices[0].next == NextOffset{16});
+  CHECK(batch->records == 6);
+  const Letter& letter = batch->letters[0];
+  CHECK(letter.topic == f.tp.topic);
+  CHECK(letter.key == R"({"id":2})");
+  CHECK(letter.value == "{nonsense");
+  CHECK_THAT(std::string{letter.error}, ContainsSubstring("malformed JSON"));
+  REQUIRE(letter.headers.size() == 1);
+  CHECK(letter.headers[0].name == "trace");
+  CHECK(letter.headers[0].value == "abc");
+}
+
+TEST_CASE("intake: what the target has refused is a letter when it is read again") {
+  LetterFixture f;
+  f.letterbox.condemn(f.tp, {11}, "too long");
+  f.accept_row(10, "1");
+  f.accept_row(11, "1");
+  f.accept_row(12, "1");
+  const auto batch = f.take();
+  CHECK(text_of(*batch) == R"(10 | 11 apply id="1" 12 parked id="1")");
+  CHECK(batch->letters[0].error == "too long");
+}
+
+TEST_CASE("intake: keys that the target has parked are parked from the first record on") {
+  LetterFixture f;
+  f.letterbox.begin(f.tp.topic, {R"(id="1")"});
+  f.accept_row(10, "1");
+  f.accept_row(11, "2");
+  CHECK(text_of(*f.take()) == R"(11 | 10 parked id="1")");
+}
+
+TEST_CASE("intake: a TRUNCATE lets all keys go") {
+  LetterFixture f;
+  f.accept(10, "{nonsense", R"({"id":1})");
+  f.accept(11, truncation);
+  f.accept_row(12, "1");
+  f.accept(13, "{nonsense", R"({"id":2})");
+  const auto batch = f.take();
+  CHECK(text_of(*batch) == R"(11 12 | 10 decode  13 decode id="2")");
+  CHECK(batch->unparks);
+}
+
+TEST_CASE("intake: a flood of letters stops the lane in front of the first that is too many") {
+  LetterFixture f;
+  for (std::int64_t offset = 10; offset < 15; ++offset) f.accept(offset, "{nonsense");
+  CHECK(f.lane().state() == State::stopped);
+  CHECK_THAT(f.lane().trouble()->cause, ContainsSubstring("[0]@13: value: malformed JSON"));
+  CHECK_THAT(f.lane().trouble()->cause, ContainsSubstring("3 dead letters in a minute"));
+  CHECK(f.read() == NextOffset{13});
+  CHECK(f.take()->letters.size() == 3);
+}
+
+TEST_CASE("intake: a key that has got other columns stops the lane while rows are parked") {
+  LetterFixture f;
+  f.letterbox.begin(f.tp.topic, {R"(id="1", region="eu")"});
+  f.accept_row(10, "1");
+  CHECK(f.lane().state() == State::stopped);
+  CHECK_THAT(f.lane().trouble()->cause,
+             ContainsSubstring("rows are parked by other key columns (id, region)"));
 }

@@ -95,7 +95,7 @@ TEST_CASE("writers: positions are a job like any other") {
   f.writers->start(Writers::ReadPositions{{{"t", 0}, {"t", 1}}, 5}, Clock::now());
   const auto answer = f.answer();
   REQUIRE(answer.result.has_value());
-  CHECK(*answer.result == Positions{{{"t", 0}, {7}}, {{"t", 1}, {7}}});
+  CHECK(answer.result->positions == Positions{{{"t", 0}, {7}}, {{"t", 1}, {7}}});
   CHECK(std::get<Writers::ReadPositions>(answer.job).assignment == 5);
 }
 

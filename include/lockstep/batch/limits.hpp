@@ -16,7 +16,7 @@ inline bool is_full(const Batch& batch, const BatchLimits& limits) {
 /// skipped records: that can wait.
 inline std::chrono::steady_clock::time_point due_at(const Batch& batch, const BatchLimits& limits) {
   constexpr std::chrono::seconds offsets_only{1};
-  if (batch.changes.empty())
+  if (batch.changes.empty() && batch.letters.empty())
     return batch.begun + std::max<std::chrono::milliseconds>(offsets_only, limits.max_wait);
   return batch.begun + limits.max_wait;
 }

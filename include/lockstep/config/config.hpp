@@ -22,6 +22,9 @@ struct PostgresSink {
   std::string schema;                   ///< of the target's tables; empty: the source's own
   std::string synced_at = "synced_at";  ///< column to stamp; empty: none
   std::size_t connections = 2;          ///< transactions side by side, each of another table
+  bool dead_letters = false;            ///< a record that can't be used: false: stops its table
+  std::string dead_letter_topic = "lockstep.dead-letters";  ///< true: goes there
+  std::size_t dead_letters_per_minute = 60;                 ///< of one table; more stop it
 
   bool operator==(const PostgresSink&) const = default;
 };

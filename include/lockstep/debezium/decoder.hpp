@@ -55,6 +55,10 @@ class Decoder {
   /// Change::offset is left for the caller.
   Decoded decode(const RawRecord& record, Arena& arena);
 
+  /// Of a BadRecord only the key: a change with nothing else in it. nullopt: it has none, or one
+  /// that can't be read either.
+  std::optional<Change> decode_key(const RawRecord& record, Arena& arena);
+
  private:
   class Impl;
   std::unique_ptr<Impl> impl_;

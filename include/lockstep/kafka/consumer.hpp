@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lockstep/kafka/error.hpp"
+#include "lockstep/model/letter.hpp"
 #include "lockstep/model/position.hpp"
 #include "lockstep/model/result.hpp"
 
@@ -48,6 +49,7 @@ class Message {
   RecordOffset offset() const;
   std::optional<std::string_view> key() const;    ///< nullopt: Kafka's null
   std::optional<std::string_view> value() const;  ///< nullopt: Kafka's null, a tombstone
+  std::vector<Header> headers() const;            ///< in their order; names can come twice
 
  private:
   struct Destroy {

@@ -31,4 +31,11 @@ Result<std::map<std::string, Looked>, KafkaError> read_newest(
     const ConsumerConfig& config, const std::map<std::string, int>& topics,
     std::chrono::milliseconds deadline, const std::function<bool(const Message&)>& visit);
 
+/// Reads all that is in the topics now, each partition in the log's order. Errors: as above, and
+/// what could not be read within `deadline`.
+Result<Done, KafkaError> read_all(const ConsumerConfig& config,
+                                  const std::map<std::string, int>& topics,
+                                  std::chrono::milliseconds deadline,
+                                  const std::function<void(const Message&)>& visit);
+
 }  // namespace lockstep::kafka

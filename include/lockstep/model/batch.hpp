@@ -11,6 +11,7 @@
 
 #include "lockstep/model/arena.hpp"
 #include "lockstep/model/change.hpp"
+#include "lockstep/model/letter.hpp"
 #include "lockstep/model/position.hpp"
 
 namespace lockstep {
@@ -44,6 +45,9 @@ struct Slice {
 struct Batch {
   Arena arena;  // first: the changes point into it
   std::vector<Change> changes;
+  std::vector<Letter> letters;  ///< passed by: no change of them is in `changes`
+  /// The table was truncated: of its parked keys only those of `letters` are parked afterwards.
+  bool unparks = false;
   std::vector<Slice> slices;
   std::chrono::steady_clock::time_point begun;
   std::size_t records = 0;  ///< Kafka records, skipped ones too
@@ -63,7 +67,10 @@ struct Batch {
   }
 
   /// Memory held, in bytes.
-  std::size_t bytes() const noexcept { return arena.bytes() + changes.capacity() * sizeof(Change); }
+  std::size_t bytes() const noexcept {
+    return arena.bytes() + changes.capacity() * sizeof(Change) +
+           letters.capacity() * sizeof(Letter);
+  }
 };
 
 }  // namespace lockstep

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,8 +44,16 @@ class Sink {
   /// out. Errors: unavailable. Nothing is thrown, here and below.
   virtual Result<Positions, SinkError> positions(const std::vector<TopicPartition>& partitions) = 0;
 
-  /// Applies the whole batch and moves its slices' positions, or changes nothing. May be called
-  /// again after any error: a batch that took effect although its answer was lost is recognised.
+  /// The keys that are parked of each of `topics`; one that has none is left out. Errors:
+  /// unavailable.
+  virtual Result<ParkedKeys, SinkError> parked(const std::set<std::string>& topics) {
+    static_cast<void>(topics);
+    return ParkedKeys{};
+  }
+
+  /// Applies the whole batch, parks the keys of its letters and moves its slices' positions, or
+  /// changes nothing. May be called again after any error: a batch that took effect although its
+  /// answer was lost is recognised. The letters themselves are delivered already.
   virtual Result<Done, SinkError> apply(const Batch& batch) = 0;
 };
 

@@ -2,22 +2,31 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "lockstep/batch/limits.hpp"
 #include "lockstep/kafka/consumer.hpp"
+#include "lockstep/kafka/producer.hpp"
 #include "lockstep/model/result.hpp"
 #include "lockstep/model/sink.hpp"
 #include "lockstep/pipeline/status.hpp"
 
 namespace lockstep::pipeline {
 
+/// Where records go that can't be used, instead of stopping their tables.
+struct DeadLetters {
+  kafka::ProducerConfig producer;
+  std::size_t per_minute = 0;  ///< for an error, of one table; more stop it
+};
+
 struct PipelineConfig {
   std::string name;
   kafka::ConsumerConfig consumer;
   BatchLimits limits;
+  std::optional<DeadLetters> dead_letters{};
 };
 
 /// Topics → decode → lane → writers → sinks, in a consumer group of its own.
@@ -29,9 +38,10 @@ struct PipelineConfig {
 /// each sink has a thread of its own. What is buffered is at most 2 × limits.max_bytes, plus a
 /// block (64 KiB) or one record; beyond that partitions are paused.
 /// Errors: a record that can't be decoded, or a batch that the sink refuses, stops its table (the
-/// topic) until retried; nothing is lost, its position stays before the cause. A table that is busy
-/// is tried again with its own backoff. The other tables go on. A sink that is unavailable is tried
-/// again until it answers.
+/// topic) until retried; nothing is lost, its position stays before the cause. With dead_letters
+/// the record is passed by instead, and later ones of its key are parked behind it. A table that is
+/// busy is tried again with its own backoff. The other tables go on. A sink that is unavailable is
+/// tried again until it answers.
 class Pipeline {
  public:
   /// At least one sink.

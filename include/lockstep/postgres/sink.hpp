@@ -11,10 +11,11 @@
 namespace lockstep::postgres {
 
 struct SinkConfig {
-  std::string pipeline;   ///< names its rows of lockstep.progress
-  std::string url;        ///< libpq connection string or URI
-  std::string schema;     ///< of the target tables; empty: the source's own
-  std::string synced_at;  ///< column that takes the applying transaction's time; empty: none
+  std::string pipeline;     ///< names its rows of lockstep.progress
+  std::string url;          ///< libpq connection string or URI
+  std::string schema;       ///< of the target tables; empty: the source's own
+  std::string synced_at;    ///< column that takes the applying transaction's time; empty: none
+  bool parks_keys = false;  ///< keeps lockstep.parked: batches can have letters
 };
 
 /// The sink that keeps a target PostgreSQL equal to the source.

@@ -1,0 +1,50 @@
+#include "deliver.hpp"
+
+#include <array>
+#include <chrono>
+#include <ctime>
+#include <deque>
+#include <vector>
+
+namespace lockstep::pipeline {
+
+namespace {
+
+/// "2026-01-31T12:00:00Z"
+std::string iso_now() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text.data();
+}
+
+}  // namespace
+
+Result<Done, std::string> deliver(kafka::Producer& producer, const std::string& pipeline,
+                                  const Batch& batch) {
+  const std::string now = iso_now();
+  std::deque<std::string> numbers;  // that headers point to
+  std::vector<kafka::OutgoingRecord> records;
+  records.reserve(batch.letters.size());
+  for (const Letter& letter : batch.letters) {
+    records.push_back({letter.key, letter.value, {letter.headers.begin(), letter.headers.end()}});
+    auto& headers = records.back().headers;
+    const auto number = [&](std::int64_t value) -> std::string_view {
+      return numbers.emplace_back(std::to_string(value));
+    };
+    headers.push_back({"lockstep.pipeline", pipeline});
+    headers.push_back({"lockstep.topic", letter.topic});
+    headers.push_back({"lockstep.partition", number(letter.partition)});
+    headers.push_back({"lockstep.offset", number(letter.offset.value)});
+    headers.push_back({"lockstep.stage", name(letter.stage)});
+    headers.push_back({"lockstep.error", letter.error});
+    headers.push_back({"lockstep.time", now});
+    if (!letter.row_key.empty()) headers.push_back({"lockstep.key", letter.row_key});
+  }
+  if (auto sent = producer.send(records); !sent) return sent.error().message;
+  return done;
+}
+
+}  // namespace lockstep::pipeline

@@ -1,0 +1,49 @@
+#include "lockstep/postgres/parked.hpp"
+
+#include "applier.hpp"
+#include "error.hpp"
+
+namespace lockstep::postgres {
+
+class ParkedRows::Impl {
+ public:
+  explicit Impl(SinkConfig config) : config_{std::move(config)} { config_.parks_keys = true; }
+
+  Result<std::vector<ParkedRow>, SinkError> list() {
+    std::vector<ParkedRow> rows;
+    auto listed = translating_errors([&] { rows = applier().parked_rows(); });
+    if (!listed) return listed.error();
+    return rows;
+  }
+
+  Result<Done, SinkError> release(const ParkedRow& row, const Batch& changes) {
+    try {
+      return translating_errors([&] { applier().release(row, changes); });
+    } catch (const Refused& refused) {
+      return SinkError{SinkError::Kind::refused, refused.message};
+    } catch (const Moved&) {
+      return SinkError{SinkError::Kind::moved, "another change of the row has come meanwhile"};
+    }
+  }
+
+ private:
+  Applier& applier() {
+    if (!applier_) applier_ = std::make_unique<Applier>(config_);
+    return *applier_;
+  }
+
+  SinkConfig config_;
+  std::unique_ptr<Applier> applier_;
+};
+
+ParkedRows::ParkedRows(SinkConfig config) : impl_{std::make_unique<Impl>(std::move(config))} {}
+ParkedRows::~ParkedRows() = default;
+
+Result<std::vector<ParkedRow>, SinkError> ParkedRows::list() {
+  return impl_->list();
+}
+Result<Done, SinkError> ParkedRows::release(const ParkedRow& row, const Batch& changes) {
+  return impl_->release(row, changes);
+}
+
+}  // namespace lockstep::postgres

@@ -1,0 +1,234 @@
+// With on_error: dead_letter a record that can't be used goes to the dead-letter topic and its
+// table goes on; what follows of its row is parked behind it, through any kill, until it is let go.
+#include <set>
+
+#include "catch.hpp"
+#include "daemon.hpp"
+#include "database.hpp"
+#include "eventually.hpp"
+#include "feed.hpp"
+#include "kafka.hpp"
+#include "stack.hpp"
+
+using namespace lockstep::test;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr int config_events = 50;
+
+struct LettersTest {
+  explicit LettersTest(const std::string& name) : pipeline{unique(name)} {}
+
+  DaemonConfig config(const std::vector<std::string>& topics, const std::string& per_minute) const {
+    DaemonConfig config{pipeline, topics};
+    config.max_events = config_events;
+    config.sink = {{"on_error", "dead_letter"},
+                   {"dead_letter_topic", letters_topic()},
+                   {"dead_letters_per_minute", per_minute}};
+    return config;
+  }
+  std::string letters_topic() const { return pipeline + ".lost"; }
+  std::string file() const {
+    return (std::filesystem::path{LOCKSTEP_BIN_DIR} / ".." / "test-work" / pipeline /
+            "lockstep.yaml")
+        .string();
+  }
+  Ended run_letters(std::vector<std::string> arguments) const {
+    std::vector<std::string> all{"dead-letters", "--config", file()};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return run_daemon(all);
+  }
+  long long parked() {
+    return target.number("SELECT count(*) FROM lockstep.parked WHERE pipeline = '" + pipeline +
+                         "'");
+  }
+  void await_applied(Feed& feed) {
+    eventually(seconds{30}, "all is applied or passed by", [&]() -> std::string {
+      const auto at = feed.progress(target, pipeline);
+      return at == feed.end() ? "" : std::to_string(at) + " of " + std::to_string(feed.end());
+    });
+  }
+
+  Kafka kafka;
+  Database target{Stack::from_environment().target_url};
+  const std::string pipeline;
+};
+
+std::string row_key(std::int64_t id) {
+  return "id=\"" + std::to_string(id) + "\"";
+}
+
+}  // namespace
+
+TEST_CASE("a record that can't be used is a dead letter, and its row is parked until let go") {
+  LettersTest test{"letters"};
+  Feed feed{test.kafka, test.target, "letters"};
+  test.target.exec("ALTER TABLE " + feed.name +
+                   " ALTER note TYPE varchar(20), ADD CHECK (note <> 'forbidden')");
+
+  // Each first record of an id of its own.
+  struct Bad {
+    std::int64_t id;
+    std::string value;
+    std::string stage;
+    std::string says;
+  };
+  const auto sound_value = [&](std::int64_t id, const std::string& note) {
+    return feed.value('c', id, id, note);
+  };
+  const auto replaced = [](std::string text, const std::string& from, const std::string& to) {
+    const auto at = text.rfind(from);
+    REQUIRE(at != std::string::npos);
+    return text.replace(at, from.size(), to);
+  };
+  const std::string some = sound_value(1002, "x");
+  const std::vector<Bad> bad{
+      {1001, "{nonsense", "decode", "malformed JSON"},
+      {1002, some.substr(0, some.size() - 20), "decode", "malformed JSON"},
+      {1003, replaced(sound_value(1003, "x"), R"("version":1003)", R"("version":"many")"), "decode",
+       "column \"version\" (int64)"},
+      {1004, replaced(sound_value(1004, "x"), R"("op":"c")", R"("op":"z")"), "decode",
+       "unknown op"},
+      {1005, sound_value(1005, "\xff\xfe"), "decode", "UTF-8"},
+      {1006, sound_value(1006, "a\\u0000b"), "decode", "NUL"},
+      {1007, sound_value(1007, "longer than twenty characters"), "apply", "value too long"},
+      {1008, sound_value(1008, "forbidden"), "apply", "check constraint"},
+      {1009, replaced(sound_value(1009, "x"), R"("version":1009)", R"("version":null)"), "apply",
+       "null value in column \"version\""},
+  };
+  feed.load(150, 40);
+  std::map<std::string, std::pair<std::string, std::string>> want;  // offset: stage, value
+  const auto put = [&](std::int64_t id, const std::string& value, const std::string& stage) {
+    feed.flush();
+    want[std::to_string(feed.end())] = {stage, value};
+    test.kafka.produce(feed.topic, 0, feed.key(id), value, {{"trace", std::to_string(id)}});
+    feed.flush();
+  };
+  for (const auto& one : bad) {
+    put(one.id, one.value, one.stage);
+    // In another batch: of what is in one, the last change of a row is enough.
+    feed.load(config_events + 1, 40, static_cast<unsigned>(one.id));
+    put(one.id, sound_value(one.id, "later"), "parked");
+  }
+  put(1001, "{still nonsense", "decode");
+  put(1008, sound_value(1008, "forbidden"), "parked");
+  const std::string keyless = sound_value(1, "keyless");
+  want[std::to_string(feed.end())] = {"decode", keyless};
+  test.kafka.produce(feed.topic, 0, std::nullopt, keyless);
+  feed.load(100, 40, 7);
+
+  Daemon daemon{test.pipeline, test.config({feed.topic}, "60")};
+  daemon.await_log("dead letter, the table goes on", seconds{30}, 3);
+  daemon.kill();
+  daemon.start();
+  feed.await_equal(test.target);
+  test.await_applied(feed);
+  CHECK(daemon.count_in_log("table stopped") == 0);
+  CHECK(test.parked() == static_cast<long long>(bad.size()));
+  for (const auto& one : bad) {
+    INFO(one.id);
+    const auto lines = daemon.lines_with("stage=" + one.stage);
+    CHECK(std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
+      return line.find(one.says) != std::string::npos;
+    }));
+  }
+
+  // All of them are there, as they came; those that were under way at the kill perhaps twice.
+  std::set<std::string> found;
+  std::map<std::string, std::int64_t> last_of_key;
+  for (const auto& letter : test.kafka.records(test.letters_topic())) {
+    const auto& offset = letter.headers.at("lockstep.offset");
+    INFO("offset " << offset);
+    REQUIRE(want.contains(offset));
+    CHECK(letter.headers.at("lockstep.pipeline") == test.pipeline);
+    CHECK(letter.headers.at("lockstep.topic") == feed.topic);
+    CHECK(letter.headers.at("lockstep.partition") == "0");
+    CHECK(letter.headers.at("lockstep.stage") == want.at(offset).first);
+    CHECK_FALSE(letter.headers.at("lockstep.error").empty());
+    CHECK(letter.value == want.at(offset).second);
+    if (letter.key) {
+      const auto id = letter.headers.at("trace");
+      CHECK(letter.key == feed.key(std::stoll(id)));
+      CHECK(letter.headers.at("lockstep.key") == row_key(std::stoll(id)));
+    }
+    found.insert(offset);
+  }
+  CHECK(found.size() == want.size());
+
+  // A complete change that came later makes up for what could not be used. For two there is none.
+  const auto listed = test.run_letters({"list"});
+  CHECK(listed.code == 0);
+  for (const auto& one : bad) CHECK_THAT(listed.out, ContainsSubstring(row_key(one.id) + ": "));
+  const auto retried = test.run_letters({"retry", "--key", row_key(1007)});
+  CHECK(retried.code == 0);
+  CHECK_THAT(retried.out, ContainsSubstring(row_key(1007) + ": 2 letters applied, let go"));
+  CHECK(test.parked() == 8);
+  const auto hopeless = test.run_letters({"retry", "--all"});
+  CHECK(hopeless.code == 1);
+  CHECK_THAT(hopeless.out, ContainsSubstring(row_key(1001) + ": not retried: " + feed.topic));
+  CHECK_THAT(hopeless.out, ContainsSubstring("still can't be read: value: malformed JSON"));
+  CHECK_THAT(hopeless.out,
+             ContainsSubstring(row_key(1008) + ": not retried: violates check constraint"));
+  CHECK(test.parked() == 2);
+  CHECK(test.target.number("SELECT count(*) FROM " + feed.name +
+                           " WHERE id > 1000 AND note = 'later'") == 7);
+  test.target.exec("ALTER TABLE " + feed.name + " DROP CONSTRAINT " + feed.name + "_note_check");
+
+  // What is still parked stays so; what was let go is written again.
+  const auto change_again = [&](const std::vector<std::int64_t>& ids, const std::string& note) {
+    for (const auto id : ids) {
+      test.kafka.produce(feed.topic, 0, feed.key(id), sound_value(id, note));
+    }
+    test.kafka.flush();
+    test.await_applied(feed);
+  };
+  const auto notes_of = [&](const std::string& ids) {
+    return test.target.text("SELECT string_agg(id || note, ' ' ORDER BY id) FROM " + feed.name +
+                            " WHERE id IN (" + ids + ")");
+  };
+  change_again({1001, 1007, 1008}, "after");
+  CHECK(notes_of("1001, 1007, 1008") == "1007after");
+  CHECK(test.run_letters({"discard", "--key", row_key(1001)}).code == 0);
+  CHECK(test.run_letters({"retry", "--all"}).code == 0);
+  CHECK(test.parked() == 0);
+  CHECK(notes_of("1001, 1007, 1008") == "1007after 1008after");
+  change_again({1001, 1008}, "at last");
+  CHECK(notes_of("1001, 1007, 1008") == "1001at last 1007after 1008at last");
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("what is wrong with a table is no dead letter, and neither is a flood") {
+  LettersTest test{"flood"};
+  Feed flooded{test.kafka, test.target, "flooded"};
+  Feed missing{test.kafka, test.target, "missing"};
+  Feed sound{test.kafka, test.target, "sound"};
+  test.target.exec("DROP TABLE " + missing.name);
+  missing.upsert(1);
+  flooded.load(50, 20);
+  std::int64_t fifth = 0;
+  for (int i = 0; i < 12; ++i) {
+    flooded.flush();
+    if (i == 5) fifth = flooded.end();
+    test.kafka.produce(flooded.topic, 0, flooded.key(1000 + i), "{nonsense");
+  }
+  flooded.load(50, 20, 2);
+  sound.load(50, 20);
+
+  Daemon daemon{test.pipeline, test.config({flooded.topic, missing.topic, sound.topic}, "5")};
+  daemon.await_log("table stopped", seconds{30}, 2);
+  sound.await_equal(test.target);
+  CHECK(daemon.count_in_log("does not exist") == 1);
+  CHECK(daemon.count_in_log("5 dead letters in a minute") == 1);
+  CHECK(daemon.count_in_log("dead letter, the table goes on") == 5);
+  eventually(seconds{10}, "what was before the flood is passed",
+             [&] { return flooded.progress(test.target, test.pipeline) == fifth; });
+
+  // An operator who has looked lets five more pass, and five more.
+  daemon.reload();
+  daemon.await_log("5 dead letters in a minute", seconds{30}, 2);
+  daemon.reload();
+  flooded.await_equal(test.target);
+  CHECK(test.parked() == 12);
+  CHECK(daemon.stop() == 0);
+}
