@@ -161,18 +161,22 @@ void Applier::write(pqxx::work& tx, std::span<const Change> changes) {
   writing_.reset();  // COMMIT is about all of them
 }
 
-/// Rows whose columns are new may want their table altered, which has to take the ones before them
-/// first.
+/// Rows whose columns are new may want their table altered: they are by themselves, behind those
+/// before them.
 std::size_t Applier::end_of_part(std::span<const Change> changes) const {
-  std::map<const Relation*, const Layout*> layouts;
+  struct Rows {
+    const Layout* layout;
+    bool known;
+  };
+  std::map<const Relation*, Rows> rows;
   const Layout* last = nullptr;
   for (std::size_t i = 0; i < changes.size(); ++i) {
     const Change& change = changes[i];
     if (change.row_layout == nullptr || change.row_layout == last) continue;
     last = change.row_layout;
-    const auto& layout = layouts.try_emplace(change.relation, last).first->second;
-    if (layout != last && find_statement({Verb::upsert, change.relation, last}) == nullptr)
-      return i;
+    const bool known = find_statement({Verb::upsert, change.relation, last}) != nullptr;
+    auto& of_table = rows.try_emplace(change.relation, Rows{last, known}).first->second;
+    if (of_table.layout != last && !(known && of_table.known)) return i;
   }
   return changes.size();
 }
@@ -214,12 +218,13 @@ void Applier::run(pqxx::work& tx, const Statement& statement, const RowGroup& gr
 void Applier::make_statements(pqxx::work& tx, const std::vector<TableChanges>& tables) {
   for (const auto& table : tables) {
     targets_.claim(*table.relation);
-    for (const auto& group : table.removes) {
-      make_statement(tx, {Verb::remove, table.relation, group.layout}, *group.layout);
-    }
+    // These first: they may make or alter the table.
     for (const auto& group : table.upserts) {
       make_statement(tx, {Verb::upsert, table.relation, group.layout},
                      *group.changes.front()->key_layout);
+    }
+    for (const auto& group : table.removes) {
+      make_statement(tx, {Verb::remove, table.relation, group.layout}, *group.layout);
     }
   }
 }
@@ -241,13 +246,14 @@ void Applier::make_statement(pqxx::work& tx, const StatementKey& key, const Layo
   }
   if (!unmappable.empty()) throw Refused{refusal(target, unmappable)};
 
+  const auto changes_before = targets_.changes();
   const auto found = targets_.prepare(tx, *relation, is_upsert ? &columns : nullptr, &keys);
   if (!found) {
     if (!is_upsert && config_.missing_table == MissingTable::create) return;  // nothing is there
     throw Refused{"target table " + to_string(target) + " does not exist: create it, " +
                   then_reload};
   }
-  if (targets_.has_altered(target)) forget_statements(target);
+  if (targets_.changes() != changes_before) forget_statements(target);
   const auto prepare = [&](Wire wire, std::string& name, StatementPlan& statement) {
     auto plan = is_upsert ? plan_upsert(*found, columns.layout, keys, config_.synced_at, wire)
                           : plan_remove(*found, columns.layout, wire);

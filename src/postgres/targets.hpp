@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -58,6 +59,8 @@ class Targets {
   std::optional<TargetTable> prepare(pqxx::transaction_base& tx, const Relation& source,
                                      MappedLayout* row, const Layout* key);
 
+  /// How many statements it has run in the transaction.
+  std::size_t changes() const { return done_.size(); }
   /// Whether the transaction has changed the table's definition.
   bool has_altered(const Relation& target) const;
   /// Logs what it has done.
