@@ -168,6 +168,53 @@ void read_on_error(Report& report, Mapping& mapping, PostgresSink& sink) {
   if (per_minute) sink.dead_letters_per_minute = static_cast<std::size_t>(*per_minute);
 }
 
+/// The columns of a rule. What is wrong with them whatever the table's columns are is told here.
+void read_rule_columns(Report& report, Mapping mapping, const std::string& synced_at,
+                       TableRule& rule) {
+  for (const auto& column : mapping.list("exclude")) {
+    if (check(report, column, check_name)) rule.exclude.push_back(column.text);
+  }
+  auto renames = mapping.mapping("rename");
+  for (const auto& column : renames ? renames->scalars() : std::vector<Scalar>{}) {
+    if (!check(report, column, check_name)) continue;
+    const auto& excluded = rule.exclude;
+    if (std::find(excluded.begin(), excluded.end(), column.key) != excluded.end()) {
+      add(report, column, "is excluded, too; expected one of the two");
+    }
+    if (column.text == synced_at) {
+      add(report, column, in_quotes(column.raw) + " is the column that synced_at stamps");
+    }
+    for (const auto& [from, to] : rule.rename) {
+      if (to != column.text) continue;
+      add(report, column,
+          in_quotes(column.raw) + " is the new name of " + in_quotes(from) + ", too");
+    }
+    rule.rename.emplace(column.key, column.text);
+  }
+  mapping.reject_unknown();
+}
+
+TableRule read_rule(Report& report, Mapping mapping, const std::string& synced_at) {
+  TableRule rule;
+  mapping.require("match", "a source table, such as public.users or public.*");
+  const auto match = mapping.scalar("match");
+  if (match && check(report, *match, check_match)) rule.match = match->text;
+  if (const auto to = mapping.scalar("to"); to && check(report, *to, check_target)) {
+    rule.to = to->text;
+    const auto stars = std::count(rule.match.begin(), rule.match.end(), '*');
+    const bool takes_name = rule.to.find('*') != std::string::npos;
+    if (takes_name && !rule.match.empty() &&
+        (stars != 1 || rule.match.find('?') != std::string::npos)) {
+      add(report, *to, in_quotes(to->raw) + " has a *; then match needs exactly one, and no ?");
+    }
+  }
+  if (auto columns = mapping.mapping("columns")) {
+    read_rule_columns(report, std::move(*columns), synced_at, rule);
+  }
+  mapping.reject_unknown();
+  return rule;
+}
+
 PostgresSink read_sink(Report& report, Mapping mapping, const Connections& connections) {
   PostgresSink sink;
   mapping.require("type", "postgres");
@@ -189,13 +236,19 @@ PostgresSink read_sink(Report& report, Mapping mapping, const Connections& conne
   auto count = convert<std::uint64_t>(report, parallel, to_count);
   check_range<std::uint64_t>(report, parallel, count, 1, 64, "1 to 64");
   if (count) sink.connections = static_cast<std::size_t>(*count);
-  only(report, mapping, "missing_table", "pause");
-  only(report, mapping, "schema_change", "pause");
+  if (const auto missing = choose(report, mapping.scalar("missing_table"), {"create", "pause"})) {
+    sink.missing_table = *missing == "pause" ? MissingTable::pause : MissingTable::create;
+  }
+  if (const auto change =
+          choose(report, mapping.scalar("schema_change"), {"evolve", "ignore", "pause"})) {
+    if (*change == "ignore") sink.schema_change = SchemaChange::ignore;
+    if (*change == "pause") sink.schema_change = SchemaChange::pause;
+  }
   read_on_error(report, mapping, sink);
   only(report, mapping, "replay_guard", "false");
-  mapping.refuse("tables",
-                 "not available in this version: tables and columns keep the source's names; "
-                 "leave it out");
+  for (auto& rule : mapping.mappings("tables")) {
+    sink.tables.push_back(read_rule(report, std::move(rule), sink.synced_at));
+  }
   mapping.reject_unknown();
   return sink;
 }
@@ -284,8 +337,11 @@ std::vector<std::string> known_keys() {
   const Environment nothing{[](const std::string&) { return std::nullopt; }};
   Report report{"", nothing};
   // All blocks, so that the walk asks each for its keys.
-  read_config(report, YAML::Load("{kafka: {}, pipelines: [{sink: {type: postgres}, batch: {}}], "
-                                 "log: {}}"));
+  read_config(
+      report,
+      YAML::Load(
+          "{kafka: {}, pipelines: [{sink: {type: postgres, tables: [{columns: {rename: {}}}]}, "
+          "batch: {}}], log: {}}"));
   return report.known();
 }
 

@@ -220,6 +220,25 @@ Result<Done, Error> check_identifier(std::string_view name) {
   return Error{"is longer than 63 bytes, PostgreSQL's limit"};
 }
 
+Result<Done, Error> check_name(std::string_view name) {
+  if (name.empty()) return Error{"is empty; expected a name"};
+  return check_identifier(name);
+}
+
+Result<Done, Error> check_match(std::string_view pattern) {
+  const auto dot = pattern.find('.');
+  if (dot != pattern.npos && dot > 0 && dot + 1 < pattern.size()) return done;
+  return Error{"is not a source table; expected schema.table, such as public.users or public.*"};
+}
+
+Result<Done, Error> check_target(std::string_view table) {
+  if (table.empty()) return done;
+  const auto dot = table.find('.');
+  if (dot == table.npos) return check_name(table);
+  if (auto schema = check_name(table.substr(0, dot)); !schema) return schema;
+  return check_name(table.substr(dot + 1));
+}
+
 bool is_variable_name(std::string_view name) {
   constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
   if (name.empty() || letters.find(name.front()) == letters.npos) return false;

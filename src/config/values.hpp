@@ -21,6 +21,9 @@ Result<Done, Error> check_topic(std::string_view topic);
 Result<Done, Error> check_topics_pattern(std::string_view pattern);
 Result<Done, Error> check_pipeline_name(std::string_view name);
 Result<Done, Error> check_identifier(std::string_view name);  ///< of PostgreSQL; may be empty
+Result<Done, Error> check_name(std::string_view name);        ///< the same, and not empty
+Result<Done, Error> check_match(std::string_view pattern);    ///< of a rule for tables
+Result<Done, Error> check_target(std::string_view table);     ///< schema.table, table, or empty
 bool is_variable_name(std::string_view name);                 ///< of the environment
 
 }  // namespace lockstep::config

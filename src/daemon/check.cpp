@@ -81,7 +81,7 @@ struct Table {
   std::string topic;
   std::string state;                        ///< "1 partition"
   std::optional<postgres::TableForm> form;  ///< nullopt: no table is named
-  std::string target;
+  postgres::TableReport report;
   std::string unchecked;  ///< why its types can't be checked; empty: they can
   std::vector<std::string> problems;
 
@@ -126,16 +126,27 @@ Table describe(const std::string& topic, int partitions, kafka::Looked looked,
   return table;
 }
 
-/// One line, and one for each problem.
+/// What the daemon would do to the table first.
+std::string change_of(const postgres::TableReport& report) {
+  if (report.will_be_created) return "will be created";
+  return report.statements.empty() ? "" : "will be altered";
+}
+
+/// One line, and one for each problem, or for each statement that the daemon would run.
 void print(const Table& table) {
   std::cout << "  " << table.topic << ": " << table.state;
-  if (table.form) std::cout << " -> " << table.target;
+  if (table.form) std::cout << " -> " << to_string(table.report.target);
+  const std::string change = change_of(table.report);
   switch (table.fit()) {
     case Table::Fit::yes:
-      std::cout << ": ok\n";
+      std::cout << ": " << (change.empty() ? "ok" : change) << "\n";
+      for (const auto& statement : table.report.statements)
+        std::cout << "    " << statement << "\n";
+      for (const auto& warning : table.report.warnings) std::cout << "    " << warning << "\n";
       break;
     case Table::Fit::unknown:
-      std::cout << (table.form ? ": " + table.unchecked : "; not a table's topic") << "\n";
+      std::cout << (change.empty() ? "" : ": " + change)
+                << (table.form ? ": " + table.unchecked : "; not a table's topic") << "\n";
       break;
     case Table::Fit::no:
       std::cout << ": FAILED" << (table.unchecked.empty() ? "" : "; " + table.unchecked) << "\n";
@@ -208,9 +219,9 @@ bool check(const config::Config& config, const config::Pipeline& pipeline) {
   auto report = reports->begin();
   for (auto& table : *tables) {
     if (!table.form) continue;
-    table.target = to_string(report->target);
+    table.report = *report;
     for (const auto& problem : report->problems) {
-      table.problems.push_back(table.target + " " + problem);
+      table.problems.push_back(to_string(report->target) + " " + problem);
     }
     ++report;
   }

@@ -15,15 +15,20 @@ kafka::ConsumerConfig consumer_config(const config::Config& config,
 }
 
 postgres::SinkConfig sink_config(const config::Pipeline& pipeline) {
-  return {pipeline.name, pipeline.sink.url, pipeline.sink.schema, pipeline.sink.synced_at,
-          pipeline.sink.dead_letters};
+  const auto& sink = pipeline.sink;
+  return {.pipeline = pipeline.name,
+          .url = sink.url,
+          .schema = sink.schema,
+          .synced_at = sink.synced_at,
+          .missing_table = sink.missing_table,
+          .schema_change = sink.schema_change,
+          .tables = sink.tables,
+          .parks_keys = sink.dead_letters};
 }
 
 pipeline::Recipe recipe(const config::Config& config, const config::Pipeline& pipeline) {
   const auto make_sinks = [sink = sink_config(pipeline), count = pipeline.sink.connections] {
-    std::vector<std::unique_ptr<Sink>> sinks;
-    for (std::size_t i = 0; i < count; ++i) sinks.push_back(postgres::make_sink(sink));
-    return sinks;
+    return postgres::make_sinks(sink, count);
   };
   pipeline::PipelineConfig made{pipeline.name, consumer_config(config, pipeline), pipeline.batch};
   if (pipeline.sink.dead_letters) {

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "convert.hpp"
+#include "declared.hpp"
 #include "json.hpp"
 
 namespace lockstep::debezium {
@@ -10,7 +11,8 @@ namespace {
 
 constexpr std::size_t most_layouts = 10'000;
 
-/// A member that is a string; empty if there is none.
+}  // namespace
+
 std::string_view string_at(simdjson::dom::object object, std::string_view key) {
   std::string_view text;
   if (object.at_key(key).get(text) != simdjson::SUCCESS) return {};
@@ -26,9 +28,12 @@ ConnectType connect_type(simdjson::dom::object field) {
     type.scale = string_at(parameters, "scale");
     type.length = string_at(parameters, "length");
     type.source_type = string_at(parameters, "__debezium.source.column.type");
+    type.precision = string_at(parameters, "connect.decimal.precision");
   }
   return type;
 }
+
+namespace {
 
 std::string described(const ConnectType& type) {
   if (type.name.empty()) return std::string{type.type};
@@ -61,7 +66,12 @@ std::string fingerprint(const std::vector<Column>& columns) {
     put(column.name);
     put(column.described);
     put(column.source_type);
+    put(column.declared);
+    put(std::to_string(column.length.value_or(-1)) + "," +
+        std::to_string(column.scale.value_or(-1)));
+    put(column.default_value ? "=" + *column.default_value : "");
     bytes += static_cast<char>(column.type);
+    bytes += column.optional ? '?' : '!';
   }
   return bytes;
 }
@@ -102,10 +112,12 @@ Result<RowSchema, Problem> row_schema(simdjson::dom::object schema, Layouts& lay
                      "): the schema lacks the type's scale or length"};
     }
     row.columns.push_back({.key = json_key(name), .reader = &reader, .parameter = *parameter});
-    columns.push_back({.name = std::string{name},
-                       .type = reader.value_type,
-                       .described = described(type),
-                       .source_type = std::string{type.source_type}});
+    Column column{.name = std::string{name},
+                  .type = reader.value_type,
+                  .described = described(type),
+                  .source_type = std::string{type.source_type}};
+    declare(column, field, row.columns.back());
+    columns.push_back(std::move(column));
   }
   row.layout = layouts.intern(std::move(columns));
   if (row.layout == nullptr) return too_many_layouts;

@@ -29,7 +29,14 @@ struct ConnectType {
   std::string_view scale;
   std::string_view length;
   std::string_view source_type;  ///< __debezium.source.column.type
+  std::string_view precision;    ///< connect.decimal.precision
 };
+
+/// A member that is a string; empty if there is none.
+std::string_view string_at(simdjson::dom::object object, std::string_view key);
+
+/// Of one field of a struct's schema. Points into it.
+ConnectType connect_type(simdjson::dom::object field);
 
 /// How the cells of one column are read.
 struct ColumnReader {

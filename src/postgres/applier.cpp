@@ -1,8 +1,9 @@
 #include "applier.hpp"
 
+#include <algorithm>
+
 #include "array.hpp"
 #include "lockstep/model/advice.hpp"
-#include "lockstep/model/names.hpp"
 
 namespace lockstep::postgres {
 
@@ -58,15 +59,6 @@ std::optional<std::vector<std::string>> encode(const StatementPlan& plan, Change
   return arrays;
 }
 
-std::string refusal(const Relation& target, const PlanErrors& errors) {
-  std::string more;
-  if (errors.size() > 1) {
-    more = " (and " + std::to_string(errors.size() - 1) + " more: lockstepd --check tells all)";
-  }
-  return "target table " + to_string(target) + " " + errors.front().message + more + ", " +
-         then_reload;
-}
-
 Session open_session(const std::string& url) {
   Session session{url};
   session.make_errors_verbose();
@@ -87,10 +79,39 @@ Session open_session(const std::string& url) {
   return session;
 }
 
+/// Tells an applier that its transaction was rolled back, unless it was committed.
+template <class RolledBack>
+class Outcome {
+ public:
+  explicit Outcome(RolledBack rolled_back) : rolled_back_{std::move(rolled_back)} {}
+  ~Outcome() {
+    if (!committed_) rolled_back_();
+  }
+  Outcome(const Outcome&) = delete;
+  Outcome& operator=(const Outcome&) = delete;
+  void committed() { committed_ = true; }
+
+ private:
+  RolledBack rolled_back_;
+  bool committed_ = false;
+};
+
 }  // namespace
 
-Applier::Applier(const SinkConfig& config)
-    : config_{config}, session_{open_session(config.url)}, progress_{session_, config.pipeline} {
+std::string refusal(const Relation& target, const PlanErrors& errors) {
+  std::string more;
+  if (errors.size() > 1) {
+    more = " (and " + std::to_string(errors.size() - 1) + " more: lockstepd --check tells all)";
+  }
+  return "target table " + to_string(target) + " " + errors.front().message + more + ", " +
+         then_reload;
+}
+
+Applier::Applier(const SinkConfig& config, std::shared_ptr<SharedTables> shared)
+    : config_{config},
+      session_{open_session(config.url)},
+      progress_{session_, config.pipeline},
+      targets_{config_, session_, std::move(shared)} {
   if (config.parks_keys) parking_.emplace(session_, config.pipeline);
 }
 
@@ -110,28 +131,35 @@ std::vector<ParkedRow> Applier::parked_rows() {
   return parking_->rows(tx);
 }
 
-void Applier::release(const ParkedRow& row, const Batch& changes) {
-  const auto tables = fold(changes);
-  make_statements(tables);
+/// Begins anew what the transaction has made of tables and statements, unless it commits.
+void Applier::transact(const std::function<void(pqxx::work&)>& body) {
+  writing_.reset();
+  used_old_statements_ = false;
+  Outcome outcome{[&] { rolled_back(); }};
   pqxx::work tx{session_.connection()};
-  if (!parking_->release(tx, row)) throw Moved{};
-  write(tx, tables);
+  body(tx);
   tx.commit();
+  outcome.committed();
+  made_.clear();
+  targets_.committed();
+}
+
+void Applier::release(const ParkedRow& row, const Batch& changes) {
+  transact([&](pqxx::work& tx) {
+    if (!parking_->release(tx, row)) throw Moved{};
+    write(tx, changes.changes);
+  });
 }
 
 void Applier::apply(const Batch& batch) {
-  const auto tables = fold(batch);
-  writing_.reset();
-  used_old_statements_ = false;
   try {
-    make_statements(tables);
-    pqxx::work tx{session_.connection()};
-    for (const Slice& slice : batch.slices) {
-      if (!progress_.move(tx, slice)) throw Moved{};
-    }
-    write(tx, tables);
-    if (parking_ && !parking_->park(tx, batch)) throw Moved{};
-    tx.commit();
+    transact([&](pqxx::work& tx) {
+      for (const Slice& slice : batch.slices) {
+        if (!progress_.move(tx, slice)) throw Moved{};
+      }
+      write(tx, batch.changes);
+      if (parking_ && !parking_->park(tx, batch)) throw Moved{};
+    });
   } catch (const Moved&) {
     // Perhaps by ourselves: a COMMIT whose answer was lost, or that was still running.
     pqxx::work tx{session_.connection()};
@@ -140,16 +168,11 @@ void Applier::apply(const Batch& batch) {
 }
 
 void Applier::try_out(std::span<const Change> changes, std::chrono::milliseconds limit) {
-  const auto tables = fold(changes);
-  make_statements(tables);
+  const Outcome outcome{[&] { rolled_back(); }};
   pqxx::work tx{session_.connection()};
   tx.exec("SET LOCAL statement_timeout = " + std::to_string(limit.count()));
-  write(tx, tables);
+  write(tx, changes);
   tx.exec("SET CONSTRAINTS ALL IMMEDIATE");
-}
-
-Relation Applier::target_of(const Relation& source) const {
-  return target_table_of(source, config_.schema);
 }
 
 std::optional<TargetTable> Applier::table(const Relation& target) {
@@ -157,19 +180,52 @@ std::optional<TargetTable> Applier::table(const Relation& target) {
   return read_table(tx, target);
 }
 
-void Applier::write(pqxx::work& tx, const std::vector<TableChanges>& tables) {
+void Applier::write(pqxx::work& tx, std::span<const Change> changes) {
+  while (!changes.empty()) {
+    const auto size = end_of_part(changes);
+    write_part(tx, fold(changes.first(size)));
+    changes = changes.subspan(size);
+  }
+  writing_.reset();  // COMMIT is about all of them
+}
+
+/// Rows whose columns are new may want their table altered: they are by themselves, behind those
+/// before them.
+std::size_t Applier::end_of_part(std::span<const Change> changes) const {
+  struct Rows {
+    const Layout* layout;
+    bool known;
+  };
+  std::map<const Relation*, Rows> rows;
+  const Layout* last = nullptr;
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    const Change& change = changes[i];
+    if (change.row_layout == nullptr || change.row_layout == last) continue;
+    last = change.row_layout;
+    const bool known = find_statement({Verb::upsert, change.relation, last}) != nullptr;
+    auto& of_table = rows.try_emplace(change.relation, Rows{last, known}).first->second;
+    if (of_table.layout != last && !(known && of_table.known)) return i;
+  }
+  return changes.size();
+}
+
+void Applier::write_part(pqxx::work& tx, const std::vector<TableChanges>& tables) {
+  make_statements(tx, tables);
   for (const auto& table : tables) {
-    writing_ = target_of(*table.relation);
-    if (table.truncate) tx.exec("TRUNCATE TABLE " + quoted_name(*writing_));
+    writing_ = mapping().target_of(*table.relation);
+    if (table.truncate &&
+        (config_.missing_table != MissingTable::create || read_table(tx, *writing_).has_value())) {
+      tx.exec("TRUNCATE TABLE " + quoted_name(*writing_));
+    }
     // Removes first: they free the values of unique columns that upserts may take.
     for (const auto& group : table.removes) {
-      run(tx, statements_.at({Verb::remove, table.relation, group.layout}), group, &Change::key);
+      const auto* const statement = find_statement({Verb::remove, table.relation, group.layout});
+      if (statement != nullptr) run(tx, *statement, group, &Change::key);
     }
     for (const auto& group : table.upserts) {
       run(tx, statements_.at({Verb::upsert, table.relation, group.layout}), group, &Change::row);
     }
   }
-  writing_.reset();  // COMMIT is about all of them
 }
 
 void Applier::run(pqxx::work& tx, const Statement& statement, const RowGroup& group,
@@ -187,46 +243,79 @@ void Applier::run(pqxx::work& tx, const Statement& statement, const RowGroup& gr
   }
 }
 
-/// Before the batch's transaction: it reads the catalog, which wants one of its own.
-void Applier::make_statements(const std::vector<TableChanges>& tables) {
+void Applier::make_statements(pqxx::work& tx, const std::vector<TableChanges>& tables) {
   for (const auto& table : tables) {
-    for (const auto& group : table.removes) {
-      make_statement({Verb::remove, table.relation, group.layout}, *group.layout);
-    }
+    targets_.claim(*table.relation);
+    // These first: they may make or alter the table.
     for (const auto& group : table.upserts) {
-      make_statement({Verb::upsert, table.relation, group.layout},
+      make_statement(tx, {Verb::upsert, table.relation, group.layout},
                      *group.changes.front()->key_layout);
+    }
+    for (const auto& group : table.removes) {
+      make_statement(tx, {Verb::remove, table.relation, group.layout}, *group.layout);
     }
   }
 }
 
-void Applier::make_statement(const StatementKey& key, const Layout& key_layout) {
-  if (statements_.contains(key)) {
-    used_old_statements_ = true;
+void Applier::make_statement(pqxx::work& tx, const StatementKey& key, const Layout& key_layout) {
+  if (find_statement(key) != nullptr) {
+    const bool is_of_now = std::find(made_.begin(), made_.end(), key) != made_.end();
+    used_old_statements_ = used_old_statements_ || !is_of_now;
     return;
   }
   const auto [verb, relation, layout] = key;
-  const Relation target = target_of(*relation);
-  const auto found = table(target);
+  const bool is_upsert = verb == Verb::upsert;
+  const Relation target = mapping().target_of(*relation);
+  auto columns = mapping().columns_of(*relation, *layout);
+  const auto keys = mapping().columns_of(*relation, key_layout).layout;
+  PlanErrors unmappable;
+  for (auto& problem : mapping().problems(*relation, *layout, &key_layout, config_.synced_at)) {
+    unmappable.push_back({std::move(problem)});
+  }
+  if (!unmappable.empty()) throw Refused{refusal(target, unmappable)};
+
+  const auto changes_before = targets_.changes();
+  const auto found = targets_.prepare(tx, *relation, is_upsert ? &columns : nullptr, &keys);
   if (!found) {
+    if (!is_upsert && config_.missing_table == MissingTable::create) return;  // nothing is there
     throw Refused{"target table " + to_string(target) + " does not exist: create it, " +
                   then_reload};
   }
-  // Captured by name: clang 14 has no structured bindings in lambdas.
-  const auto prepare = [&, verb = verb, layout = layout](Wire wire, std::string& name,
-                                                         StatementPlan& statement) {
-    auto plan = verb == Verb::upsert
-                    ? plan_upsert(*found, *layout, key_layout, config_.synced_at, wire)
-                    : plan_remove(*found, *layout, wire);
+  if (targets_.changes() != changes_before) forget_statements(target);
+  const auto prepare = [&](Wire wire, std::string& name, StatementPlan& statement) {
+    auto plan = is_upsert ? plan_upsert(*found, columns.layout, keys, config_.synced_at, wire)
+                          : plan_remove(*found, columns.layout, wire);
     if (!plan) throw Refused{refusal(target, plan.error())};
+    for (auto& parameter : plan->parameters) parameter.cell = columns.cells[parameter.cell];
     name = "s" + std::to_string(next_statement_++);
     statement = std::move(*plan);
     session_.connection().prepare(name, statement.sql);
   };
   Statement statement;
+  statement.target = target;
   prepare(Wire::binary, statement.name, statement.plan);
   prepare(Wire::text, statement.text_name, statement.text_plan);
   statements_.emplace(key, std::move(statement));
+  made_.push_back(key);
+}
+
+const Applier::Statement* Applier::find_statement(const StatementKey& key) const {
+  const auto found = statements_.find(key);
+  return found == statements_.end() ? nullptr : &found->second;
+}
+
+void Applier::forget_statements(const Relation& target) {
+  std::erase_if(statements_, [&](const auto& one) { return one.second.target == target; });
+}
+
+/// Statements on a table that is not what it was when they were made.
+void Applier::rolled_back() {
+  for (const auto& key : made_) {
+    const auto* const statement = find_statement(key);
+    if (statement != nullptr && targets_.has_altered(statement->target)) statements_.erase(key);
+  }
+  made_.clear();
+  targets_.rolled_back();
 }
 
 }  // namespace lockstep::postgres

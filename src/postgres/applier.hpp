@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -16,14 +17,11 @@
 #include "lockstep/postgres/sink.hpp"
 #include "plan.hpp"
 #include "progress.hpp"
+#include "refused.hpp"
+#include "targets.hpp"
 
 namespace lockstep::postgres {
 
-/// A batch that must not be applied; leaves the transaction, which rolls back.
-struct Refused {
-  std::string message;
-  const Change* change = nullptr;  ///< the one at fault, where it is one
-};
 /// lockstep.progress does not stand where the batch begins, or a key is not parked any more.
 struct Moved {};
 
@@ -31,7 +29,7 @@ struct Moved {};
 /// pqxx's exceptions.
 class Applier {
  public:
-  explicit Applier(const SinkConfig& config);
+  Applier(const SinkConfig& config, std::shared_ptr<SharedTables> shared);
 
   Positions positions(const std::vector<TopicPartition>& partitions);
   // Where the configuration keeps parked keys:
@@ -50,12 +48,13 @@ class Applier {
   bool used_old_statements() const { return used_old_statements_; }
   /// The target table that the last apply() was writing to when it failed; nullopt: none.
   const std::optional<Relation>& failed_in() const { return writing_; }
-  Relation target_of(const Relation& source) const;
+  const Mapping& mapping() const { return targets_.mapping(); }
   /// As the catalog has it now.
   std::optional<TargetTable> table(const Relation& target);
 
  private:
   struct Statement {
+    Relation target;
     std::string name;
     StatementPlan plan;
     std::string text_name;
@@ -64,9 +63,16 @@ class Applier {
   enum class Verb { upsert, remove };
   using StatementKey = std::tuple<Verb, const Relation*, const Layout*>;
 
-  void make_statements(const std::vector<TableChanges>& tables);
-  void make_statement(const StatementKey& key, const Layout& key_layout);
-  void write(pqxx::work& tx, const std::vector<TableChanges>& tables);
+  void transact(const std::function<void(pqxx::work&)>& body);
+  void make_statements(pqxx::work& tx, const std::vector<TableChanges>& tables);
+  void make_statement(pqxx::work& tx, const StatementKey& key, const Layout& key_layout);
+  /// nullptr: there is nothing that could be removed.
+  const Statement* find_statement(const StatementKey& key) const;
+  std::size_t end_of_part(std::span<const Change> changes) const;
+  void write(pqxx::work& tx, std::span<const Change> changes);
+  void write_part(pqxx::work& tx, const std::vector<TableChanges>& tables);
+  void forget_statements(const Relation& target);
+  void rolled_back();
   void run(pqxx::work& tx, const Statement& statement, const RowGroup& group,
            std::span<const Cell> Change::*cells);
 
@@ -74,8 +80,10 @@ class Applier {
   Session session_;
   Progress progress_;
   std::optional<Parking> parking_;
+  Targets targets_;
   int next_statement_ = 0;
   std::map<StatementKey, Statement> statements_;
+  std::vector<StatementKey> made_;  // in the transaction
   bool used_old_statements_ = false;
   std::optional<Relation> writing_;
 };

@@ -23,7 +23,8 @@ SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typname,
        t.typtype, t.typelem <> 0 AND t.typlen = -1, a.attgenerated <> '', a.attidentity = 'a',
        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND NOT EXISTS (
            SELECT FROM pg_catalog.pg_trigger g
-            WHERE g.tgrelid = a.attrelid AND g.tgenabled IN ('O', 'A') AND g.tgtype & 7 = 7)
+            WHERE g.tgrelid = a.attrelid AND g.tgenabled IN ('O', 'A') AND g.tgtype & 7 = 7),
+       a.attnotnull, a.atttypid <> t.oid, a.atttypmod
   FROM base
   JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::oid AND a.attnum = base.attnum
   JOIN pg_catalog.pg_type t ON t.oid = base.oid
@@ -42,6 +43,38 @@ SELECT a.attname
   JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
  WHERE i.indrelid = $1::oid AND i.indisprimary
  ORDER BY k.position)";
+
+// The nearest by schema and search path first, with how near it is.
+constexpr auto type_query = R"(
+WITH RECURSIVE named AS (
+    SELECT t.oid, n.nspname, t.typname, t.typtype, t.typbasetype,
+           CASE WHEN n.nspname = $3 THEN 0 WHEN pg_catalog.pg_type_is_visible(t.oid) THEN 1 ELSE 2 END AS far
+      FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+      LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+     WHERE pg_catalog.upper(t.typname) = pg_catalog.upper($2)
+       AND ($1 = '' OR pg_catalog.upper(n.nspname) = pg_catalog.upper($1))
+       AND n.nspname NOT IN ('pg_catalog', 'pg_toast', 'information_schema')
+       AND t.typtype <> 'p' AND (c.relkind IS NULL OR c.relkind = 'c')),
+  base AS (
+    SELECT oid AS named, oid, typtype, typbasetype FROM named
+    UNION ALL
+    SELECT base.named, t.oid, t.typtype, t.typbasetype
+      FROM base JOIN pg_catalog.pg_type t ON t.oid = base.typbasetype WHERE base.typtype = 'd')
+SELECT pg_catalog.quote_ident(named.nspname) || '.' || pg_catalog.quote_ident(named.typname),
+       t.typname,
+       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.typname),
+       t.typtype, t.typelem <> 0 AND t.typlen = -1, named.typtype = 'd', named.far
+  FROM named JOIN base ON base.named = named.oid AND base.typtype <> 'd'
+  JOIN pg_catalog.pg_type t ON t.oid = base.oid
+  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+ ORDER BY named.far)";
+
+/// "\"OTHER\".\"MOOD\"" is schema OTHER and type MOOD; anything else is a type.
+Relation split_type(const std::string& name) {
+  const auto between = name.find("\".\"");
+  if (between == std::string::npos || name.front() != '"' || name.back() != '"') return {"", name};
+  return {name.substr(1, between - 1), name.substr(between + 3, name.size() - between - 4)};
+}
 
 }  // namespace
 
@@ -68,12 +101,56 @@ std::optional<TargetTable> read_table(pqxx::transaction_base& tx, const Relation
     table.columns.push_back({row[0].as<std::string>(), row[1].as<std::string>(),
                              row[2].as<std::string>(), row[3].as<std::string>(),
                              row[4].as<std::string>().at(0), row[5].as<bool>(), row[6].as<bool>(),
-                             row[7].as<bool>(), row[8].as<bool>()});
+                             row[7].as<bool>(), row[8].as<bool>(), row[9].as<bool>(),
+                             row[10].as<bool>(), row[11].as<std::int32_t>()});
   }
   for (const auto& row : query(tx, primary_key_query, oid)) {
     table.primary_key.push_back(row[0].as<std::string>());
   }
   return table;
+}
+
+std::optional<TargetColumn> find_type(pqxx::transaction_base& tx, const std::string& name,
+                                      const std::string& schema) {
+  const Relation wanted = split_type(name);
+  const auto found = query(tx, type_query, wanted.schema, wanted.table, schema);
+  if (found.empty()) return std::nullopt;
+  const bool is_one = found.size() == 1 || found[0][6].as<int>() != found[1][6].as<int>();
+  if (!is_one) return std::nullopt;
+  TargetColumn type;
+  type.type = found[0][0].c_str();
+  type.base_type = found[0][1].c_str();
+  type.cast_type = found[0][2].c_str();
+  type.kind = *found[0][3].c_str();
+  type.is_array = found[0][4].as<bool>();
+  type.is_domain = found[0][5].as<bool>();
+  return type;
+}
+
+bool has_rows(pqxx::transaction_base& tx, const Relation& name) {
+  return tx.exec("SELECT EXISTS (SELECT FROM " + quoted_name(name) + ")")[0][0].as<bool>();
+}
+
+bool has_schema(pqxx::transaction_base& tx, const std::string& name) {
+  return !query(tx, "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1", name).empty();
+}
+
+bool may_create_in(pqxx::transaction_base& tx, const std::string& schema) {
+  return query(tx,
+               "SELECT coalesce((SELECT pg_catalog.has_schema_privilege(oid, 'CREATE') "
+               "FROM pg_catalog.pg_namespace WHERE nspname = $1), "
+               "pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'))",
+               schema)[0][0]
+      .as<bool>();
+}
+
+bool owns(pqxx::transaction_base& tx, const Relation& name) {
+  const auto found = query(tx,
+                           "SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') "
+                           "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+                           "ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
+                           name.schema, name.table);
+  return !found.empty() && found[0][0].as<bool>();
 }
 
 std::string lacking_rights(pqxx::transaction_base& tx, const Relation& name,

@@ -85,8 +85,8 @@ std::string range_of(const Batch& batch, std::span<const Change> changes) {
 /// column "mood" (enum mood) of target table public.t
 std::string name_of_column(Applier& applier, const Change& change, std::size_t cell) {
   const Layout& layout = is_upsert(change.op) ? *change.row_layout : *change.key_layout;
-  const Relation target = applier.target_of(*change.relation);
-  const std::string& name = layout.columns[cell].name;
+  const Relation target = applier.mapping().target_of(*change.relation);
+  const std::string name = applier.mapping().name_of(*change.relation, layout.columns[cell].name);
   std::string type;
   const auto looked = translating_errors([&] {
     const auto table = applier.table(target);
@@ -155,9 +155,10 @@ SinkError explain(Applier& applier, const Batch& batch, SinkError error) {
   const std::string name = "record " + name_of(batch, change) + ": " + error.message;
   error.culprit = record_of(batch, change);
   const auto cell = is_about_values(error.sqlstate) ? search.failing_cell(change) : std::nullopt;
-  error.message = cell ? name_of_column(applier, change, *cell) + " can't take the value of " + name
-                       : "target table " + to_string(applier.target_of(*change.relation)) +
-                             " can't take " + name;
+  error.message = cell
+                      ? name_of_column(applier, change, *cell) + " can't take the value of " + name
+                      : "target table " + to_string(applier.mapping().target_of(*change.relation)) +
+                            " can't take " + name;
   return error;
 }
 

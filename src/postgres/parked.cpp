@@ -2,6 +2,7 @@
 
 #include "applier.hpp"
 #include "error.hpp"
+#include "targets.hpp"
 
 namespace lockstep::postgres {
 
@@ -28,7 +29,7 @@ class ParkedRows::Impl {
 
  private:
   Applier& applier() {
-    if (!applier_) applier_ = std::make_unique<Applier>(config_);
+    if (!applier_) applier_ = std::make_unique<Applier>(config_, std::make_shared<SharedTables>());
     return *applier_;
   }
 

@@ -44,6 +44,11 @@ bool sent_as_bytes_of_text(const TargetColumn& column) {
                                       "xid8", "jsonpath"});
 }
 
+/// Whether it is known that these bytes are a text: they come of a type that has no converter.
+bool holds_bytes_of_text(const Column& source) {
+  return !source.source_type.empty() && source.source_type != "BYTEA";
+}
+
 struct Conversion {
   Element element = Element::text;
   std::string cast;  ///< appended to the element's expression
@@ -81,7 +86,9 @@ std::optional<Conversion> conversion(const Column& source, const TargetColumn& t
       return as_text(target);
     case ValueType::bytes:
       if (target.base_type == "bytea") return Conversion{Element::bytea, ""};
-      if (!sent_as_bytes_of_text(target)) return std::nullopt;
+      if (!sent_as_bytes_of_text(target) && !(holds_text(target) && holds_bytes_of_text(source))) {
+        return std::nullopt;
+      }
       return as_text(target);
     case ValueType::bits:
       return if_target_is({"bit"});  // of a varbit Debezium loses the length
@@ -277,6 +284,10 @@ void check_filled(const TargetTable& table, const std::vector<std::string>& give
 }
 
 }  // namespace
+
+bool can_take(const Column& source, const TargetColumn& target) {
+  return conversion(source, target).has_value();
+}
 
 PlanErrors check_table(const TargetTable& table, const Layout* key, const std::string& synced_at) {
   PlanErrors errors;

@@ -38,6 +38,9 @@ struct PlanError {
 };
 using PlanErrors = std::vector<PlanError>;  ///< all there are, never empty where they are an error
 
+/// Whether cells of the source column can be written to the target column.
+bool can_take(const Column& source, const TargetColumn& target);
+
 /// What is wrong with the table whatever the rows are. `key`: of the records, nullptr if not known.
 PlanErrors check_table(const TargetTable& table, const Layout* key, const std::string& synced_at);
 

@@ -3,7 +3,7 @@
 #include "applier.hpp"
 #include "culprit.hpp"
 #include "error.hpp"
-#include "lockstep/model/names.hpp"
+#include "targets.hpp"
 
 namespace lockstep::postgres {
 
@@ -14,7 +14,8 @@ constexpr auto see_rights = "docs/operation.md, Rights on the target";
 
 class PostgresSink : public Sink {
  public:
-  explicit PostgresSink(SinkConfig config) : config_{std::move(config)} {}
+  PostgresSink(SinkConfig config, std::shared_ptr<SharedTables> shared)
+      : config_{std::move(config)}, shared_{std::move(shared)} {}
 
   Result<Positions, SinkError> positions(const std::vector<TopicPartition>& partitions) override {
     if (auto connected = connect(); !connected) return connected.error();
@@ -67,7 +68,8 @@ class PostgresSink : public Sink {
 
   Result<Done, SinkError> connect() {
     if (applier_) return done;
-    auto connected = translating_errors([&] { applier_ = std::make_unique<Applier>(config_); });
+    auto connected =
+        translating_errors([&] { applier_ = std::make_unique<Applier>(config_, shared_); });
     if (!connected) return waiting(connected.error());
     return connected;
   }
@@ -93,6 +95,7 @@ class PostgresSink : public Sink {
   }
 
   const SinkConfig config_;
+  const std::shared_ptr<SharedTables> shared_;
   std::unique_ptr<Applier> applier_;
 };
 
@@ -116,28 +119,118 @@ Result<Done, SinkError> check_progress(pqxx::transaction_base& tx) {
                                                      lacks + ": " + see_rights};
 }
 
-std::vector<std::string> problems_of(const std::optional<TargetTable>& table, const TableForm& form,
-                                     const std::string& synced_at, const std::string& lacking) {
-  if (!table) return {"does not exist: create it"};
+std::string full_name_of_rights() {
+  return std::string{": "} + see_rights;
+}
+
+/// What would be made of a table that is not there.
+void look_at_missing(pqxx::transaction_base& tx, const SinkConfig& config, const TableForm& form,
+                     const Mapping& mapping, TableReport& report) {
+  if (config.missing_table != MissingTable::create) {
+    report.problems.emplace_back("does not exist: create it");
+    return;
+  }
+  report.will_be_created = true;
+  const bool has_its_schema = has_schema(tx, report.target.schema);
+  if (!may_create_in(tx, report.target.schema)) {
+    report.problems.push_back("does not exist, and the role may not create it" +
+                              std::string{has_its_schema ? " in its schema" : ", nor its schema"} +
+                              full_name_of_rights());
+  }
+  if (form.row == nullptr) return;
+  const auto row = mapping.columns_of(form.source, *form.row).layout;
+  if (auto why_not = why_not_created(row); !why_not.empty()) {
+    report.problems.push_back(std::move(why_not));
+    return;
+  }
+  std::optional<Layout> key;
+  if (form.key != nullptr) key = mapping.columns_of(form.source, *form.key).layout;
+  if (!has_its_schema)
+    report.statements.push_back("CREATE SCHEMA " + quote_name(report.target.schema));
+  report.statements.push_back(create_table(report.target, row,
+                                           types_of(tx, row, report.target.schema),
+                                           key ? &*key : nullptr, config.synced_at));
+}
+
+/// What would be altered, and what is in the way. The table is as it would be, if it is known.
+void look_at_fit(pqxx::transaction_base& tx, const SinkConfig& config, TargetTable table,
+                 const TableForm& form, const Mapping& mapping, TableReport& report) {
   PlanErrors errors;
+  std::optional<Layout> key;
+  if (form.key != nullptr) key = mapping.columns_of(form.source, *form.key).layout;
   if (form.row == nullptr) {
-    errors = check_table(*table, form.key, synced_at);
-  } else if (auto plan = plan_upsert(*table, *form.row, *form.key, synced_at, Wire::binary);
-             !plan) {
-    errors = std::move(plan).error();
+    errors = check_table(table, key ? &*key : nullptr, config.synced_at);
+  } else {
+    auto row = mapping.columns_of(form.source, *form.row).layout;
+    if (config.schema_change == SchemaChange::ignore) {
+      std::erase_if(row.columns,
+                    [&](const Column& column) { return table.find(column.name) == nullptr; });
+    }
+    if (config.schema_change == SchemaChange::evolve) {
+      const auto types = types_of(tx, row, table.name.schema);
+      const auto before = read_known_columns(tx, config.pipeline, table.name);
+      const bool holds_rows =
+          lacking_rights(tx, table.name, "SELECT").empty() && has_rows(tx, table.name);
+      auto evolution = evolve({table, row, types, before, holds_rows, config.synced_at});
+      errors = std::move(evolution.errors);
+      report.statements = std::move(evolution.statements);
+      report.warnings = std::move(evolution.warnings);
+      if (!report.statements.empty() && !owns(tx, table.name)) {
+        report.problems.push_back(
+            "does not fit, and the role is not its owner, who alone may run " +
+            report.statements.front() + full_name_of_rights());
+      }
+    }
+    if (errors.empty() && report.statements.empty()) {
+      auto plan = plan_upsert(table, row, *key, config.synced_at, Wire::binary);
+      if (!plan) errors = std::move(plan).error();
+    } else {
+      auto more = check_table(table, key ? &*key : nullptr, "");
+      errors.insert(errors.end(), more.begin(), more.end());
+    }
   }
-  std::vector<std::string> problems;
-  for (auto& error : errors) problems.push_back(std::move(error.message));
-  if (!lacking.empty()) {
-    problems.push_back("may not be written, lacking " + lacking + ": " + see_rights);
+  for (auto& error : errors) report.problems.push_back(std::move(error.message));
+  if (const auto lacking = lacking_rights(tx, table.name, written_with); !lacking.empty()) {
+    report.problems.push_back("may not be written, lacking " + lacking + full_name_of_rights());
   }
-  return problems;
+}
+
+void look_at_rule(const TableForm& form, const Mapping& mapping, const std::string& synced_at,
+                  TableReport& report) {
+  if (form.row == nullptr) return;
+  report.problems = mapping.problems(form.source, *form.row, form.key, synced_at);
+  for (const auto& column : mapping.unknown_columns(form.source, *form.row)) {
+    report.problems.push_back("gets no column " + quote_name(column) + ", which tables names: " +
+                              to_string(form.source) + " has none of that name");
+  }
+}
+
+TableReport look_at(pqxx::transaction_base& tx, const SinkConfig& config, const TableForm& form,
+                    const Mapping& mapping) {
+  TableReport report;
+  report.target = mapping.target_of(form.source);
+  look_at_rule(form, mapping, config.synced_at, report);
+  if (auto table = read_table(tx, report.target)) {
+    look_at_fit(tx, config, *std::move(table), form, mapping, report);
+  } else {
+    look_at_missing(tx, config, form, mapping, report);
+  }
+  return report;
 }
 
 }  // namespace
 
 std::unique_ptr<Sink> make_sink(SinkConfig config) {
-  return std::make_unique<PostgresSink>(std::move(config));
+  return std::make_unique<PostgresSink>(std::move(config), std::make_shared<SharedTables>());
+}
+
+std::vector<std::unique_ptr<Sink>> make_sinks(const SinkConfig& config, std::size_t count) {
+  const auto shared = std::make_shared<SharedTables>();
+  std::vector<std::unique_ptr<Sink>> sinks;
+  for (std::size_t i = 0; i < count; ++i) {
+    sinks.push_back(std::make_unique<PostgresSink>(config, shared));
+  }
+  return sinks;
 }
 
 Result<std::vector<TableReport>, SinkError> check_target(const SinkConfig& config,
@@ -148,10 +241,12 @@ Result<std::vector<TableReport>, SinkError> check_target(const SinkConfig& confi
     Session session{config.url};
     pqxx::read_transaction tx{session.connection()};
     progress = check_progress(tx);
+    const Mapping mapping{config.schema, config.tables};
+    SharedTables owners;
     for (const auto& form : tables) {
-      const Relation target = target_table_of(form.source, config.schema);
-      reports.push_back({target, problems_of(read_table(tx, target), form, config.synced_at,
-                                             lacking_rights(tx, target, written_with))});
+      reports.push_back(look_at(tx, config, form, mapping));
+      const auto owner = owners.owner_of(reports.back().target, form.source);
+      if (owner != form.source) reports.back().problems.push_back(two_sources(owner, form.source));
     }
   });
   if (!looked) return looked.error();

@@ -23,7 +23,8 @@ struct LettersTest {
   DaemonConfig config(const std::vector<std::string>& topics, const std::string& per_minute) const {
     DaemonConfig config{pipeline, topics};
     config.max_events = config_events;
-    config.sink = {{"on_error", "dead_letter"},
+    config.sink = {{"missing_table", "pause"},
+                   {"on_error", "dead_letter"},
                    {"dead_letter_topic", letters_topic()},
                    {"dead_letters_per_minute", per_minute}};
     return config;

@@ -27,7 +27,9 @@ struct Tables {
   void start() {
     std::vector<std::string> topics{sound.topic};
     for (const auto& feed : hurt) topics.push_back(feed->topic);
-    daemon = std::make_unique<Daemon>(pipeline, DaemonConfig{pipeline, topics});
+    DaemonConfig config{pipeline, topics};
+    config.sink = {{"missing_table", "pause"}, {"schema_change", "pause"}};
+    daemon = std::make_unique<Daemon>(pipeline, config);
   }
   /// All but the sound one stop, each with one line.
   void await_all_stopped() {

@@ -34,13 +34,16 @@ struct Checked {
     std::vector<std::string> topics = more_topics;
     for (const auto& feed : feeds) topics.push_back(feed->topic);
     const auto file = fresh_folder(pipeline) / "lockstep.yaml";
-    std::ofstream{file} << to_yaml(DaemonConfig{pipeline, topics});
+    DaemonConfig config{pipeline, topics};
+    config.sink = sink;
+    std::ofstream{file} << to_yaml(config);
     return run_program("lockstepd", {"--config", file, "--check"});
   }
 
   Kafka kafka;
   Database target{Stack::from_environment().target_url};
   const std::string pipeline;
+  std::map<std::string, std::string> sink{{"missing_table", "pause"}, {"schema_change", "pause"}};
   std::vector<std::unique_ptr<Feed>> feeds;
 };
 
@@ -157,6 +160,101 @@ TEST_CASE("--check: what does not fit is told with table, column, types and what
   Daemon daemon{checked.pipeline + "_daemon", DaemonConfig{checked.pipeline, {sound.topic}}};
   sound.await_equal(checked.target);
   CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("--check: what the daemon will create and alter is told with its statements") {
+  struct Case {
+    std::string name;
+    std::string change;              ///< % is the table
+    std::string state;               ///< behind the table's name
+    std::vector<std::string> wants;  ///< the lines that follow
+  };
+  const Case cases[] = {
+      {"missing",
+       "DROP TABLE %",
+       "will be created",
+       {"CREATE TABLE \"public\".\"%\" (\"id\" int8 NOT NULL, \"version\" int8 NOT NULL, "
+        "\"note\" text, \"synced_at\" timestamptz, PRIMARY KEY (\"id\"))"}},
+      {"no_column",
+       "ALTER TABLE % DROP COLUMN note",
+       "will be altered",
+       {"ALTER TABLE \"public\".\"%\" ADD COLUMN \"note\" text"}},
+      {"narrow",
+       "ALTER TABLE % ALTER version TYPE int, ALTER note SET NOT NULL",
+       "will be altered",
+       {"ALTER TABLE \"public\".\"%\" ALTER COLUMN \"version\" TYPE int8, ALTER COLUMN \"note\" "
+        "DROP "
+        "NOT NULL"}},
+      {"not_null",
+       "ALTER TABLE % ADD COLUMN extra int NOT NULL",
+       "will be altered",
+       {"ALTER TABLE \"public\".\"%\" ALTER COLUMN \"extra\" DROP NOT NULL"}},
+      {"renamed",
+       "ALTER TABLE % RENAME version TO revision",
+       "will be altered",
+       {"ALTER TABLE \"public\".\"%\" RENAME COLUMN \"revision\" TO \"version\""}},
+      {"unclear",
+       "ALTER TABLE % DROP COLUMN synced_at, DROP COLUMN note, ADD COLUMN remark text",
+       "FAILED",
+       {"public.% has no column \"note\", and the source has no \"remark\" any more: was it "
+        "renamed, "
+        "or dropped and another one added? Run ALTER TABLE \"public\".\"%\" RENAME COLUMN "
+        "\"remark\" "
+        "TO \"note\", or ALTER TABLE \"public\".\"%\" ADD COLUMN \"note\" text"}},
+      {"wrong_type",
+       "ALTER TABLE % ALTER version TYPE date USING NULL",
+       "FAILED",
+       {"public.% has column \"version\" (date), which can't take the source's int64: ALTER TABLE "
+        "\"public\".\"%\" ALTER COLUMN \"version\" TYPE int8 USING \"version\"::int8, if that is "
+        "what "
+        "the source did with its rows"}},
+  };
+  Checked checked{"check_evolves"};
+  checked.sink.clear();
+  for (const auto& c : cases) {
+    Feed& feed = checked.add(c.name);
+    feed.upsert(1);
+    feed.flush();
+    checked.target.exec(filled(c.change, feed.name));
+  }
+  const auto ended = checked.check({"no.such.topic"});
+  INFO(ended.out << ended.err);
+  CHECK(ended.code == 1);
+  for (std::size_t i = 0; i < std::size(cases); ++i) {
+    const std::string& table = checked.feeds[i]->name;
+    std::string lines = " -> public." + table + ": " + cases[i].state + "\n";
+    for (const auto& want : cases[i].wants) lines += "    " + filled(want, table) + "\n";
+    CHECK_THAT(ended.out, ContainsSubstring(lines + "  "));
+  }
+  CHECK_THAT(ended.out,
+             ContainsSubstring(" -> such.topic: will be created: types can't be checked\n"));
+  CHECK_THAT(ended.out, ContainsSubstring("  8 tables: 5 ok, 1 not checked, 2 FAILED\n"));
+}
+
+TEST_CASE("--check: two sources for one table, and rules that name what is not there") {
+  Checked checked{"check_rules"};
+  Feed& one = checked.add("one");
+  Feed& two = checked.add("two");
+  for (Feed* const feed : {&one, &two}) {
+    feed->upsert(1);
+    feed->flush();
+  }
+  checked.sink["tables"] = "[{match: public." + two.name + ", to: " + one.name +
+                           ", columns: {exclude: [nonsense], rename: {note: remark}}}]";
+  checked.sink["schema_change"] = "evolve";
+  const auto ended = checked.check();
+  INFO(ended.out << ended.err);
+  CHECK(ended.code == 1);
+  CHECK(line_of(ended, one) == "1 partition -> public." + one.name + ": ok");
+  CHECK(line_of(ended, two) == "1 partition -> public." + one.name + ": FAILED");
+  CHECK_THAT(ended.out,
+             ContainsSubstring("    public." + one.name +
+                               " gets no column \"nonsense\", which tables names: public." +
+                               two.name + " has none of that name\n"));
+  CHECK_THAT(
+      ended.out,
+      ContainsSubstring("    public." + one.name + " takes the rows of source table public." +
+                        one.name + ", and those of public." + two.name + " would overwrite them"));
 }
 
 TEST_CASE("--check: rights that the role lacks are told") {

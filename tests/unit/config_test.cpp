@@ -95,7 +95,12 @@ pipelines:
       connections: 64
       synced_at: ""
       missing_table: pause
-      schema_change: pause
+      schema_change: ignore
+      tables:
+        - match: public.users
+          to: crm.people
+          columns: {exclude: [password], rename: {full_name: name}}
+        - {match: "shop.*", to: "copy.shop_*"}
       on_error: dead_letter
       dead_letter_topic: lost
       dead_letters_per_minute: 1
@@ -132,6 +137,12 @@ log: {level: debug, format: json}
   CHECK(replica.sink.dead_letters);
   CHECK(replica.sink.dead_letter_topic == "lost");
   CHECK(replica.sink.dead_letters_per_minute == 1);
+  CHECK(replica.sink.missing_table == lockstep::MissingTable::pause);
+  CHECK(replica.sink.schema_change == lockstep::SchemaChange::ignore);
+  CHECK(replica.sink.tables ==
+        std::vector<lockstep::TableRule>{
+            {"public.users", "crm.people", {"password"}, {{"full_name", "name"}}},
+            {"shop.*", "copy.shop_*", {}, {}}});
   CHECK(replica.batch.max_events == 1'000'000);
   CHECK(replica.batch.max_bytes == 2047ULL * 1024 * 1024);
   CHECK(replica.batch.max_wait == 60s);
@@ -313,20 +324,42 @@ TEST_CASE("config: each wrong shape names its key") {
   }
 }
 
+TEST_CASE("config: a rule for tables that can't be meant so is told") {
+  struct Case {
+    std::string rule, want;
+  };
+  const Case cases[] = {
+      {"{to: a.b}", "match: missing; expected a source table, such as public.users or public.*"},
+      {"{match: users}",
+       "match: \"users\" is not a source table; expected schema.table, such as public.users or "
+       "public.*"},
+      {"{match: a.b, to: c.}", "to: \"c.\" is empty; expected a name"},
+      {"{match: a.b, to: \"c.*\"}", "to: \"c.*\" has a *; then match needs exactly one, and no ?"},
+      {"{match: \"*.*\", to: \"c.*\"}",
+       "to: \"c.*\" has a *; then match needs exactly one, and no ?"},
+      {"{match: a.b, columns: {exclude: [x], rename: {x: y}}}",
+       "columns.rename.x: is excluded, too; expected one of the two"},
+      {"{match: a.b, columns: {rename: {x: y, z: y}}}",
+       "columns.rename.z: \"y\" is the new name of \"x\", too"},
+      {"{match: a.b, columns: {rename: {x: synced_at}}}",
+       "columns.rename.x: \"synced_at\" is the column that synced_at stamps"},
+      {"{match: a.b, colums: {}}", "colums: unknown key; did you mean columns?"},
+  };
+  for (const auto& c : cases) {
+    DYNAMIC_SECTION(c.rule) {
+      CHECK(mistakes(with("      tables: [" + c.rule + "]\n")) ==
+            Lines{"f.yaml:10: pipelines[0].sink.tables[0]." + c.want});
+    }
+  }
+}
+
 TEST_CASE("config: what comes in later versions is refused, not ignored") {
   struct Case {
     std::string line, want;
   };
   const Case cases[] = {
-      {"missing_table: create",
-       "missing_table: \"create\" is not available in this version; expected pause"},
-      {"schema_change: evolve",
-       "schema_change: \"evolve\" is not available in this version; expected pause"},
       {"replay_guard: true",
        "replay_guard: \"true\" is not available in this version; expected false"},
-      {"tables: [{match: public.users}]",
-       "tables: not available in this version: tables and columns keep the source's names; leave "
-       "it out"},
   };
   for (const auto& c : cases) {
     DYNAMIC_SECTION(c.line) {

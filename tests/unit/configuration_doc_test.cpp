@@ -72,11 +72,18 @@ lockstep::Result<Config, Errors> loaded(const std::string& key = "",
   std::string log;
   std::string pipeline;
   std::string sink;
+  std::string rule;
+  std::string columns;
   std::string batch;
   const std::pair<std::string, std::string*> blocks[] = {
-      {"kafka.", &kafka},           {"log.", &log},
-      {"pipelines[].sink.", &sink}, {"pipelines[].batch.", &batch},
-      {"pipelines[].", &pipeline},  {"", &root},
+      {"kafka.", &kafka},
+      {"log.", &log},
+      {"pipelines[].sink.tables[].columns.", &columns},
+      {"pipelines[].sink.tables[].", &rule},
+      {"pipelines[].sink.", &sink},
+      {"pipelines[].batch.", &batch},
+      {"pipelines[].", &pipeline},
+      {"", &root},
   };
   const auto* const block =
       std::find_if(std::begin(blocks), std::end(blocks),
@@ -87,6 +94,8 @@ lockstep::Result<Config, Errors> loaded(const std::string& key = "",
     return content.empty() ? "" : name + ": {" + content + "}\n";
   };
   const auto more = [](const std::string& text) { return text.empty() ? "" : ", " + text; };
+  if (!columns.empty()) rule = "columns: {" + columns + "}";
+  if (!rule.empty()) sink = "tables: [{match: a.b, " + rule + "}]";
   return parse("kafka: {brokers: a" + more(kafka) + "}\n" + map("log", log) +
                    (root.empty() ? "" : root + "\n") +
                    "pipelines:\n  - {name: a, topics: [t], sink: {type: postgres, url: "
@@ -100,7 +109,8 @@ lockstep::Result<Config, Errors> loaded(const std::string& key = "",
 std::set<std::string> required_keys() {
   std::set<std::string> keys;
   for (const std::string yaml :
-       {"log: {}", "kafka: {}\npipelines: [{}]", "kafka: {}\npipelines: [{sink: {}}]"}) {
+       {"log: {}", "kafka: {}\npipelines: [{}]", "kafka: {}\npipelines: [{sink: {}}]",
+        "kafka: {}\npipelines: [{sink: {type: postgres, tables: [{}]}}]"}) {
     const auto config = parse(yaml, "f.yaml", no_variables);
     REQUIRE_FALSE(config);
     for (const auto& error : config.error()) {
@@ -131,6 +141,8 @@ TEST_CASE("docs/configuration.md has the keys that the loader knows, with their 
   const auto required = required_keys();
   const auto plain = loaded();
   REQUIRE(plain);
+  const auto with_rule = loaded("pipelines[].sink.tables[].columns", "{}");
+  REQUIRE(with_rule);
   std::vector<std::string> documented;
   for (const auto& cells : rows) {
     REQUIRE(cells.size() == 4);
@@ -147,7 +159,7 @@ TEST_CASE("docs/configuration.md has the keys that the loader knows, with their 
       const auto same = loaded(key, quoted(fallback).at(0));
       INFO((same ? "" : to_string(same.error())));
       REQUIRE(same);
-      CHECK(*same == *plain);
+      CHECK(*same == *(key.find("tables[]") == key.npos ? plain : with_rule));
     } else {
       CHECK((required.contains(key) || fallback.starts_with("instead of")));
     }

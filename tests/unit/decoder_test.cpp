@@ -757,11 +757,76 @@ TEST_CASE("decode: what the columns of a layout say") {
         std::vector<Column>{{.name = "born",
                              .type = ValueType::date,
                              .described = "io.debezium.time.Date (int32)",
-                             .source_type = "DATE"}});
+                             .source_type = "DATE",
+                             .declared = "DATE"}});
   CHECK(change.key_layout->columns == std::vector<Column>{{.name = "id",
                                                            .type = ValueType::untyped,
                                                            .described = "JSON without schema",
                                                            .source_type = ""}});
+}
+
+TEST_CASE("decode: what a column's schema says for a table to be made of it") {
+  struct Case {
+    std::string_view name;
+    std::string schema;  ///< without the field's name
+    std::string want;    ///< type, length, scale, NULL or not, default
+  };
+  const auto told = [](const std::string& type, int length, int scale) {
+    return R"("parameters":{"__debezium.source.column.type":")" + type +
+           R"(","__debezium.source.column.length":")" + std::to_string(length) +
+           R"(","__debezium.source.column.scale":")" + std::to_string(scale) + R"("})";
+  };
+  const Case cases[] = {
+      {"as the source tells it", R"("type":"string","optional":true,)" + told("NUMERIC", 10, 2),
+       "NUMERIC 10 2 null"},
+      {"without a scale",
+       R"("type":"string","optional":false,"parameters":)"
+       R"({"__debezium.source.column.type":"NUMERIC","__debezium.source.column.length":"0"})",
+       "NUMERIC 0 - not null"},
+      {"a number as default",
+       R"("type":"int32","optional":false,"default":7,)" + told("INT4", 10, 0),
+       "INT4 10 0 not null =7"},
+      {"a text as default", R"("type":"string","optional":false,"default":"it's \"x\"")",
+       "TEXT - - not null =it's \"x\""},
+      {"a decimal as default",
+       R"("type":"bytes","optional":false,"name":"org.apache.kafka.connect.data.Decimal",)"
+       R"("parameters":{"scale":"2","connect.decimal.precision":"10"},"default":"AJY=")",
+       "NUMERIC 10 2 not null =1.50"},
+      {"a time as default",
+       R"("type":"int64","optional":false,"name":"io.debezium.time.MicroTimestamp",)"
+       R"("default":1704067200500000)",
+       "TIMESTAMP - - not null =2024-01-01 00:00:00.5"},
+      {"bits",
+       R"("type":"bytes","optional":true,"name":"io.debezium.data.Bits","parameters":{"length":"5"})",
+       "BIT 5 - null"},
+      {"an array", R"("type":"array","optional":true,"items":{"type":"int64","optional":true})",
+       "_INT8 - - null"},
+      {"an array as the source tells it",
+       R"("type":"array","optional":true,"items":{"type":"string"},)" + told("_VARCHAR", 7, 0),
+       "_VARCHAR 7 0 null"},
+      {"an enum",
+       R"("type":"string","optional":true,"name":"io.debezium.data.Enum","parameters":{"allowed":"a,b"})",
+       "TEXT - - null"},
+      {"a plain integer", R"("type":"int16","optional":true)", "INT2 - - null"},
+  };
+  for (const auto& c : cases) {
+    DYNAMIC_SECTION(c.name) {
+      Decoder decoder;
+      Arena arena;
+      const auto decoded =
+          decode(decoder, arena, one_column("{" + c.schema + R"(,"field":"x"})", "null"));
+      const auto* const change = std::get_if<Change>(&decoded);
+      REQUIRE(change != nullptr);
+      const Column& column = change->row_layout->columns.at(0);
+      const auto number = [](std::optional<std::int32_t> value) {
+        return value ? std::to_string(*value) : "-";
+      };
+      CHECK(column.declared + " " + number(column.length) + " " + number(column.scale) +
+                (column.optional ? " null" : " not null") +
+                (column.default_value ? " =" + *column.default_value : "") ==
+            c.want);
+    }
+  }
 }
 
 TEST_CASE("decode: malformed and unusual envelopes") {

@@ -27,8 +27,3 @@ TEST_CASE("names: a topic's last two parts are the source's schema and table") {
     CHECK(source_table_of(c.topic) == c.want);
   }
 }
-
-TEST_CASE("names: a table keeps its name, and its schema unless the target has one set") {
-  CHECK(target_table_of({"public", "users"}, "") == Relation{"public", "users"});
-  CHECK(target_table_of({"public", "users"}, "replica") == Relation{"replica", "users"});
-}

@@ -12,6 +12,7 @@
 #include "lockstep/config/error.hpp"
 #include "lockstep/model/batch.hpp"
 #include "lockstep/model/result.hpp"
+#include "lockstep/model/tables.hpp"
 
 /// The YAML file of the daemon and its tools as checked values. Threads: free functions, safe from
 /// any thread.
@@ -22,7 +23,10 @@ struct PostgresSink {
   std::string schema;                   ///< of the target's tables; empty: the source's own
   std::string synced_at = "synced_at";  ///< column to stamp; empty: none
   std::size_t connections = 2;          ///< transactions side by side, each of another table
-  bool dead_letters = false;            ///< a record that can't be used: false: stops its table
+  MissingTable missing_table = MissingTable::create;
+  SchemaChange schema_change = SchemaChange::evolve;
+  std::vector<TableRule> tables;  ///< the first that matches a table counts
+  bool dead_letters = false;      ///< a record that can't be used: false: stops its table
   std::string dead_letter_topic = "lockstep.dead-letters";  ///< true: goes there
   std::size_t dead_letters_per_minute = 60;                 ///< of one table; more stop it
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +40,15 @@ struct Column {
   std::string described;
   /// What the message says of the column's type at the source ("INT4", "VARBIT"); empty if nothing.
   std::string source_type;
+  /// What DDL needs. The type in PostgreSQL's short form ("INT4", "_TEXT", "MOOD"): the source's
+  /// own, or where the message does not tell it, one that takes all values; empty: not known.
+  std::string declared{};
+  std::optional<std::int32_t> length{};  ///< also a numeric's precision, as far as it is limited
+  std::optional<std::int32_t> scale{};   ///< also a time's precision
+  bool optional = true;                  ///< the source allows NULL
+  /// In the form of a cell: what Debezium takes for the column's default. It is not always that:
+  /// for a function it sends what it has at hand.
+  std::optional<std::string> default_value{};
 
   bool operator==(const Column&) const = default;
 };

@@ -21,9 +21,4 @@ inline std::optional<Relation> source_table_of(std::string_view topic) {
   return relation;
 }
 
-/// Where the rows of a source's table go; `schema`: of the target, empty: the source's own.
-inline Relation target_table_of(const Relation& source, const std::string& schema) {
-  return {schema.empty() ? source.schema : schema, source.table};
-}
-
 }  // namespace lockstep

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <pqxx/pqxx>
 #include <string>
@@ -20,6 +21,9 @@ struct TargetColumn {
   bool generated = false;        ///< GENERATED ALWAYS AS (…) STORED: can't be written
   bool identity_always = false;  ///< GENERATED ALWAYS AS IDENTITY: written with OVERRIDING
   bool wants_value = false;      ///< NOT NULL, and neither a default nor a trigger gives a value
+  bool not_null = false;
+  bool is_domain = false;
+  std::int32_t modifier = -1;  ///< pg_attribute.atttypmod: length, precision and scale
 };
 
 struct TargetTable {
@@ -42,6 +46,20 @@ std::string quoted_name(const Relation& table);
 
 /// The table as it is now; nullopt if there is none of that name. Throws pqxx's exceptions.
 std::optional<TargetTable> read_table(pqxx::transaction_base& tx, const Relation& name);
+
+/// The one type of the target that a source's type is called like, whatever the case of its letters
+/// (Debezium tells upper case): "MOOD", "\"OTHER\".\"MOOD\"". `schema`: preferred. PostgreSQL's own
+/// are not looked for. A column without name; its `type` is quoted. nullopt: there is none, or more
+/// than one.
+std::optional<TargetColumn> find_type(pqxx::transaction_base& tx, const std::string& name,
+                                      const std::string& schema);
+
+bool has_rows(pqxx::transaction_base& tx, const Relation& name);
+bool has_schema(pqxx::transaction_base& tx, const std::string& name);
+/// Whether this session's role may make a table there; where there is no such schema, the schema.
+bool may_create_in(pqxx::transaction_base& tx, const std::string& schema);
+/// Whether it may alter the table.
+bool owns(pqxx::transaction_base& tx, const Relation& name);
 
 /// Which of `rights` ("SELECT", "INSERT" …) this session's role lacks on a table that is there:
 /// "INSERT, DELETE"; "": none. All of them where it may not use the table's schema.

@@ -7,14 +7,18 @@
 #include "lockstep/model/change.hpp"
 #include "lockstep/model/result.hpp"
 #include "lockstep/model/sink.hpp"
+#include "lockstep/model/tables.hpp"
 
 namespace lockstep::postgres {
 
 struct SinkConfig {
-  std::string pipeline;     ///< names its rows of lockstep.progress
-  std::string url;          ///< libpq connection string or URI
-  std::string schema;       ///< of the target tables; empty: the source's own
-  std::string synced_at;    ///< column that takes the applying transaction's time; empty: none
+  std::string pipeline;   ///< names its rows of lockstep.progress
+  std::string url;        ///< libpq connection string or URI
+  std::string schema;     ///< of the target tables; empty: the source's own
+  std::string synced_at;  ///< column that takes the applying transaction's time; empty: none
+  MissingTable missing_table = MissingTable::pause;
+  SchemaChange schema_change = SchemaChange::pause;
+  std::vector<TableRule> tables{};
   bool parks_keys = false;  ///< keeps lockstep.parked: batches can have letters
 };
 
@@ -26,6 +30,10 @@ struct SinkConfig {
 /// refusal. Waits: connect 5 s, a lock 1.5 s, a statement 10 min, an answer from a dead peer 30 s;
 /// 5 s more to find the record for which a batch is refused.
 std::unique_ptr<Sink> make_sink(SinkConfig config);
+
+/// The sinks of one pipeline, each with a connection of its own. They know of each other's tables:
+/// no two of the source's are written to one of the target's.
+std::vector<std::unique_ptr<Sink>> make_sinks(const SinkConfig& config, std::size_t count);
 
 /// "host:port/dbname" of a connection string, for logs: never the password.
 std::string describe(const std::string& url);
@@ -43,6 +51,11 @@ struct TableReport {
   /// Why such records can't be applied, and what to do. Each goes on from the table's name: "does
   /// not exist: create it".
   std::vector<std::string> problems;
+  /// What the daemon will run before it writes such records; where this is something, there is no
+  /// problem with it.
+  bool will_be_created = false;
+  std::vector<std::string> statements;
+  std::vector<std::string> warnings;
 };
 
 /// Connects, reads the target's catalog, and plans for each table what would be written to it.
