@@ -31,7 +31,9 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
     return;
   }
   Batch& batch = lane->filling(now);
-  auto decoded = decoder_.decode(record.raw, batch.arena);
+  auto raw = record.raw;
+  raw.follows = batch.records > 0;
+  auto decoded = decoder_.decode(raw, batch.arena);
   if (const auto* bad = std::get_if<debezium::BadRecord>(&decoded)) {
     lane->filled();
     const std::string cause = place_of(record) + ": " + bad->cause;
@@ -39,22 +41,29 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
     report_.stopped(lane->topic(), cause);
     return;
   }
-  if (const auto* change = std::get_if<Change>(&decoded); change && change->op == Op::truncate) {
-    const auto place = place_of_truncate(lane->topic(), count_partitions);
-    if (place != Place::in_order) lane->filled();
-    if (place == Place::without_order) {
+  auto* const change = std::get_if<Change>(&decoded);
+  if (change != nullptr && (change->op == Op::truncate || change->other_key != nullptr)) {
+    const auto place = place_of_change(lane->topic(), count_partitions);
+    if (place == Place::not_known_yet) {
+      // The brokers will answer: the record is read again, and asked about again, then.
+      lane->filled();
+      lane->read_later(place_of(record) +
+                           (change->op == Op::truncate ? ": TRUNCATE" : ": a row's new key") +
+                           ", and the brokers don't say how many partitions the topic has",
+                       now);
+      report_.waits(entry->lane);
+      return;
+    }
+    if (place == Place::without_order && change->op == Op::truncate) {
+      lane->filled();
       lane->stop(place_of(record) + without_order, now);
       report_.stopped(lane->topic(), place_of(record) + without_order);
       return;
     }
-    if (place == Place::not_known_yet) {
-      // The brokers will answer: the record is read again, and asked about again, then.
-      lane->read_later(place_of(record) +
-                           ": TRUNCATE, and the brokers don't say how many "
-                           "partitions the topic has",
-                       now);
-      report_.waits(entry->lane);
-      return;
+    change->in_order = place == Place::in_order;
+    // The create behind it says the same, and has the row.
+    if (change->in_order && change->op == Op::remove) {
+      decoded = debezium::Skipped{debezium::SkipRule::old_key};
     }
   }
   keep(batch, *entry, record, decoded);
@@ -78,10 +87,10 @@ void Intake::keep(Batch& batch, Ledger::Entry& entry, const Record& record,
   }
 }
 
-/// A truncate can only be put in order with the rows if they are in its own partition. A new
-/// partition comes with a new assignment, and that forgets the counts.
-Intake::Place Intake::place_of_truncate(const std::string& topic,
-                                        const CountPartitions& count_partitions) {
+/// What is about more than one key can only be put in order with the rows if all are in its own
+/// partition. A new partition comes with a new assignment, and that forgets the counts.
+Intake::Place Intake::place_of_change(const std::string& topic,
+                                      const CountPartitions& count_partitions) {
   auto known = partition_counts_.find(topic);
   if (known == partition_counts_.end()) {
     const auto count = count_partitions(topic);

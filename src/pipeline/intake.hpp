@@ -41,13 +41,13 @@ class Intake {
   enum class Place : std::uint8_t { in_order, without_order, not_known_yet };
 
   void keep(Batch& batch, Ledger::Entry& entry, const Record& record, debezium::Decoded& decoded);
-  Place place_of_truncate(const std::string& topic, const CountPartitions& count_partitions);
+  Place place_of_change(const std::string& topic, const CountPartitions& count_partitions);
 
   debezium::Decoder decoder_;
   Lanes& lanes_;
   Ledger& ledger_;
   Report& report_;
-  std::map<std::string, int> partition_counts_;  ///< of topics that were truncated
+  std::map<std::string, int> partition_counts_;  ///< of topics where it mattered
 };
 
 }  // namespace lockstep::pipeline

@@ -13,49 +13,95 @@ using Changes = std::span<const Change* const>;
 // In memory at once: a statement's arrays, libpqxx 6's copy of them, libpq's, and the target's own.
 constexpr std::size_t max_statement_bytes = 8 * 1024 * 1024;
 
+// A table takes a few; one with many columns that are not sent in ever other combinations takes
+// more and more.
+constexpr std::size_t most_statements = 400;
+
+std::span<const Cell> cells_of(const Change& change, From from) {
+  switch (from) {
+    case From::row:
+      return change.row;
+    case From::key:
+      return change.key;
+    case From::old_key:
+      return change.other_key->cells;
+    case From::count:
+      break;
+  }
+  return {};
+}
+
 /// How many of the changes from `begin` on go into one statement.
-Changes::iterator end_of_statement(const StatementPlan& plan, Changes changes,
-                                   std::span<const Cell> Change::*cells, Changes::iterator begin) {
-  auto end = begin;
-  for (std::size_t bytes = 0; end != changes.end() && bytes < max_statement_bytes; ++end) {
+std::size_t end_of_statement(const StatementPlan& plan, Changes changes, std::size_t begin) {
+  std::size_t end = begin;
+  for (std::size_t bytes = 0; end != changes.size() && bytes < max_statement_bytes; ++end) {
     for (const auto& parameter : plan.parameters) {
-      bytes += ((*end)->*cells)[parameter.cell].view().size() + 4;
+      bytes += 4;
+      if (parameter.from == From::count) continue;
+      bytes += cells_of(*changes[end], parameter.from)[parameter.cell].view().size();
     }
   }
   return end;
 }
 
+const std::string to_send_all =
+    "ALTER TABLE … REPLICA IDENTITY FULL at the source makes it send all values";
+
+/// Adds the change's value. False: it has no binary form that we write.
+bool add(BinaryArray& array, const ParameterPlan& parameter, const Change& change) {
+  const Cell& cell = cells_of(change, parameter.from)[parameter.cell];
+  if (cell.is_null()) {
+    array.add_null();
+    return true;
+  }
+  if (cell.is_unchanged()) {
+    throw Refused{"column " + quote_name(parameter.column) +
+                      ": the source did not send its unchanged TOAST value; " + to_send_all,
+                  &change};
+  }
+  if (parameter.refuses_bare_numbers && cell.kind() == Cell::Kind::bare_number) {
+    throw Refused{"column " + quote_name(parameter.column) +
+                      ": a schemaless message does not say what its number counts; set "
+                      "value.converter.schemas.enable=true",
+                  &change};
+  }
+  return array.add(cell.view());
+}
+
 /// The array parameters for these changes; nullopt if a value has no binary form that we write.
 std::optional<std::vector<std::string>> encode(const StatementPlan& plan, Changes changes,
-                                               std::span<const Cell> Change::*cells) {
+                                               std::span<const std::int64_t> counts) {
   std::vector<std::string> arrays;
   arrays.reserve(plan.parameters.size());
   for (const auto& parameter : plan.parameters) {
     BinaryArray array{parameter.element};
-    for (const Change* change : changes) {
-      const Cell& cell = (change->*cells)[parameter.cell];
-      if (cell.is_null()) {
-        array.add_null();
-        continue;
+    if (parameter.from == From::count) {
+      for (const auto count : counts) array.add(std::to_string(count));
+    } else {
+      for (const Change* change : changes) {
+        if (!add(array, parameter, *change)) return std::nullopt;
       }
-      if (cell.is_unchanged()) {
-        throw Refused{"column " + quote_name(parameter.column) +
-                          ": the source did not send its unchanged TOAST value, which is not "
-                          "supported yet; ALTER TABLE … REPLICA IDENTITY FULL at the source makes "
-                          "it send them",
-                      change};
-      }
-      if (parameter.refuses_bare_numbers && cell.kind() == Cell::Kind::bare_number) {
-        throw Refused{"column " + quote_name(parameter.column) +
-                          ": a schemaless message does not say what its number counts; set "
-                          "value.converter.schemas.enable=true",
-                      change};
-      }
-      if (!array.add(cell.view())) return std::nullopt;
     }
     arrays.push_back(std::move(array).take());
   }
   return arrays;
+}
+
+/// "v", the first column that was not sent.
+std::string unchanged_column(const Change& change) {
+  for (std::size_t i = 0; i < change.row.size(); ++i) {
+    if (change.row[i].is_unchanged()) return quote_name(change.row_layout->columns[i].name);
+  }
+  return "";
+}
+
+/// The changes of the group that were not found.
+RowGroup missing(const RowGroup& group, const std::vector<std::int64_t>& found) {
+  RowGroup rest{group.layout, group.unchanged, {}, {}};
+  for (std::size_t i = 0; i < group.changes.size(); ++i) {
+    if (found[i] == 0) rest.changes.push_back(group.changes[i]);
+  }
+  return rest;
 }
 
 std::string refusal(const Relation& target, const PlanErrors& errors) {
@@ -97,17 +143,17 @@ Positions Applier::positions(const std::vector<TopicPartition>& partitions) {
   return progress_.read(tx, partitions);
 }
 
-void Applier::apply(const Batch& batch) {
-  const auto tables = fold(batch);
+void Applier::apply(const Batch& batch, const std::function<void(pqxx::work& tx)>& write) {
   writing_.reset();
   used_old_statements_ = false;
+  constraints_wait_ = false;
+  ++transaction_;
   try {
-    make_statements(tables);
     pqxx::work tx{session_.connection()};
     for (const Slice& slice : batch.slices) {
       if (!progress_.move(tx, slice)) throw Moved{};
     }
-    write(tx, tables);
+    write(tx);
     tx.commit();
   } catch (const Moved&) {
     // Perhaps by ourselves: a COMMIT whose answer was lost, or that was still running.
@@ -117,11 +163,11 @@ void Applier::apply(const Batch& batch) {
 }
 
 void Applier::try_out(std::span<const Change> changes, std::chrono::milliseconds limit) {
-  const auto tables = fold(changes);
-  make_statements(tables);
+  constraints_wait_ = false;
+  ++transaction_;
   pqxx::work tx{session_.connection()};
   tx.exec("SET LOCAL statement_timeout = " + std::to_string(limit.count()));
-  write(tx, tables);
+  write(tx, changes);
   tx.exec("SET CONSTRAINTS ALL IMMEDIATE");
 }
 
@@ -134,76 +180,274 @@ std::optional<TargetTable> Applier::table(const Relation& target) {
   return read_table(tx, target);
 }
 
-void Applier::write(pqxx::work& tx, const std::vector<TableChanges>& tables) {
-  for (const auto& table : tables) {
-    writing_ = target_of(*table.relation);
-    if (table.truncate) tx.exec("TRUNCATE TABLE " + quoted_name(*writing_));
-    // Removes first: they free the values of unique columns that upserts may take.
-    for (const auto& group : table.removes) {
-      run(tx, statements_.at({Verb::remove, table.relation, group.layout}), group, &Change::key);
+std::optional<ForeignKey> Applier::foreign_key(const Relation& target, const std::string& name) {
+  pqxx::work tx{session_.connection()};
+  return read_foreign_key(tx, target, name);
+}
+
+// ---- What is written, and in which order
+
+void Applier::write(pqxx::work& tx, std::span<const Change> changes) {
+  const auto is_loose = [&](const Relation& source, const Layout& key) {
+    return has_loose_keys(target_table(tx, source), key);
+  };
+  const auto segments = segments_of(changes, is_loose);
+  defer_constraints(tx, segments);
+  const auto order = parents_first(tx, segments);
+  if (order.empty()) {
+    for (const auto& segment : segments) {
+      const auto table = fold_segment(tx, segment);
+      truncate(tx, table);
+      remove(tx, table);
+      put(tx, table);
     }
-    for (const auto& group : table.upserts) {
-      run(tx, statements_.at({Verb::upsert, table.relation, group.layout}), group, &Change::row);
-    }
+  } else {
+    std::vector<TableChanges> tables;
+    for (const auto at : order) tables.push_back(fold_segment(tx, segments[at]));
+    for (auto table = tables.rbegin(); table != tables.rend(); ++table) truncate(tx, *table);
+    for (auto table = tables.rbegin(); table != tables.rend(); ++table) remove(tx, *table);
+    for (const auto& table : tables) put(tx, table);
   }
   writing_.reset();  // COMMIT is about all of them
 }
 
-void Applier::run(pqxx::work& tx, const Statement& statement, const RowGroup& group,
-                  std::span<const Cell> Change::*cells) {
-  const Changes all{group.changes};
-  for (auto begin = all.begin(); begin != all.end();) {
-    const auto end = end_of_statement(statement.plan, all, cells, begin);
-    const Changes changes{begin, end};
-    if (auto arrays = encode(statement.plan, changes, cells)) {
-      run_prepared_binary(tx, statement.name, *arrays);
-    } else {
-      run_prepared_binary(tx, statement.text_name, *encode(statement.text_plan, changes, cells));
+/// What the source could check at its transaction's end is checked at ours. Asked of tables that
+/// have such constraints only: it is one more way to the server.
+void Applier::defer_constraints(pqxx::work& tx, const std::vector<Segment>& segments) {
+  for (const auto& segment : segments) {
+    if (constraints_wait_) return;
+    if (!target_table(tx, *segment.relation).has_deferrable) continue;
+    tx.exec("SET CONSTRAINTS ALL DEFERRED");
+    constraints_wait_ = true;
+  }
+}
+
+/// Tables before those whose foreign keys point to them; empty: one after the other as they are,
+/// since a table comes in several parts, or there is but one.
+std::vector<std::size_t> Applier::parents_first(pqxx::work& tx,
+                                                const std::vector<Segment>& segments) {
+  std::map<Relation, std::size_t> of;
+  for (std::size_t i = 0; i < segments.size(); ++i) of[target_of(*segments[i].relation)] = i;
+  if (segments.size() < 2 || of.size() < segments.size()) return {};
+  std::vector<std::size_t> order;
+  std::vector<bool> seen(segments.size());
+  const std::function<void(std::size_t)> visit = [&](std::size_t at) {
+    if (seen[at]) return;
+    seen[at] = true;
+    for (const auto& parent : target_table(tx, *segments[at].relation).references) {
+      if (const auto found = of.find(parent); found != of.end()) visit(found->second);
     }
+    order.push_back(at);
+  };
+  for (std::size_t i = 0; i < segments.size(); ++i) visit(i);
+  return order;
+}
+
+/// Where rows get other keys it matters which keys the target has.
+TableChanges Applier::fold_segment(pqxx::work& tx, const Segment& segment) {
+  writing_ = target_of(*segment.relation);
+  std::map<std::string_view, bool> on_target;
+  if (const auto keys = keys_in_question(segment); !keys.empty()) {
+    std::vector<Change> asked;
+    for (const auto& key : keys) {
+      if (!on_target.try_emplace(key.bytes, false).second) continue;
+      asked.emplace_back();
+      asked.back().key = key.cells;
+      asked.back().key_bytes = key.bytes;
+    }
+    RowGroup group{segment.key_layout, {}, {}, {}};
+    for (const auto& change : asked) group.changes.push_back(&change);
+    const auto found =
+        run(tx, make_statement(tx, {Verb::find, segment.relation, nullptr, segment.key_layout, {}}),
+            group);
+    for (std::size_t i = 0; i < found.size(); ++i) on_target[asked[i].key_bytes] = found[i] > 0;
+  }
+  auto table = fold(segment, [&](std::string_view key) { return on_target[key]; });
+  if (table.unfinished != nullptr) {
+    throw Unfinished{"target table " + to_string(*writing_) +
+                         ": the row gets a key that another row has until a later change of the "
+                         "source's transaction; if it never goes on, the target has a row too "
+                         "many, or the transaction is larger than batch.max_events",
+                     table.unfinished};
+  }
+  return table;
+}
+
+void Applier::truncate(pqxx::work& tx, const TableChanges& table) {
+  if (!table.truncate) return;
+  const TargetTable& target = target_table(tx, *table.relation);
+  writing_ = target.name;
+  // The source has truncated what refers to the table together with it; here that comes by itself.
+  tx.exec((target.is_referenced ? "DELETE FROM " : "TRUNCATE TABLE ") + quoted_name(target.name));
+}
+
+/// Removes first: they free the values of unique columns that other rows may take.
+void Applier::remove(pqxx::work& tx, const TableChanges& table) {
+  writing_ = target_of(*table.relation);
+  for (const auto& group : table.removes) {
+    if (table.has_key) {
+      run(tx, make_statement(tx, {Verb::remove, table.relation, nullptr, group.layout, {}}), group);
+      continue;
+    }
+    // One scan for all, each row looked up in a hash table; elsewhere plans must be by index.
+    tx.exec("SET LOCAL enable_hashjoin = on; SET LOCAL enable_seqscan = on");
+    const auto found =
+        run(tx, make_statement(tx, {Verb::remove_equal, table.relation, nullptr, group.layout, {}}),
+            group);
+    tx.exec("SET LOCAL enable_hashjoin = off; SET LOCAL enable_seqscan = off");
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      if (found[i] == group.counts[i]) continue;
+      throw Refused{"target table " + to_string(*writing_) +
+                        " has no row, or too few rows, with the values of this row of a table "
+                        "without a key: it has diverged from the source; take a new snapshot of "
+                        "the table into an empty one, " +
+                        then_reload,
+                    group.changes[i], true};
+    }
+  }
+}
+
+void Applier::put(pqxx::work& tx, const TableChanges& table) {
+  writing_ = target_of(*table.relation);
+  for (const auto& group : table.moves) move(tx, table, group);
+  for (const auto& group : table.rotations) rotate(tx, table, group);
+  for (const auto& group : table.updates) update(tx, table, group);
+  for (const auto& group : table.upserts) upsert(tx, table, group);
+}
+
+void Applier::move(pqxx::work& tx, const TableChanges& table, const RowGroup& group) {
+  const auto found = run(tx,
+                         make_statement(tx, {Verb::move, table.relation, group.layout,
+                                             table.key_layout, group.unchanged}),
+                         group);
+  const auto rest = missing(group, found);
+  if (rest.changes.empty()) return;
+  rest.unchanged.empty() ? upsert(tx, table, rest) : update(tx, table, rest);
+}
+
+void Applier::update(pqxx::work& tx, const TableChanges& table, const RowGroup& group) {
+  const auto found = run(tx,
+                         make_statement(tx, {Verb::update, table.relation, group.layout,
+                                             table.key_layout, group.unchanged}),
+                         group);
+  const auto rest = missing(group, found);
+  if (rest.changes.empty()) return;
+  const Change& change = *rest.changes.front();
+  throw Refused{"target table " + to_string(*writing_) +
+                    " does not have the row, and the source did not send its unchanged TOAST value "
+                    "of column " +
+                    unchanged_column(change) + ": copy the row from the source, " + then_reload +
+                    "; " + to_send_all,
+                &change, true};
+}
+
+void Applier::rotate(pqxx::work& tx, const TableChanges& table, const RowGroup& group) {
+  const auto found = run(tx,
+                         make_statement(tx, {Verb::rotate, table.relation, group.layout,
+                                             table.key_layout, group.unchanged}),
+                         group);
+  if (const auto rest = missing(group, found); !rest.changes.empty()) {
+    throw Refused{"target table " + to_string(*writing_) +
+                      " does not have all of the rows that pass their keys round",
+                  rest.changes.front(), true};
+  }
+}
+
+void Applier::upsert(pqxx::work& tx, const TableChanges& table, const RowGroup& group) {
+  const auto verb = table.has_key ? Verb::upsert : Verb::insert;
+  const Layout* const key = table.has_key ? table.key_layout : nullptr;
+  run(tx, make_statement(tx, {verb, table.relation, group.layout, key, {}}), group);
+}
+
+std::vector<std::int64_t> Applier::run(pqxx::work& tx, const Statement& statement,
+                                       const RowGroup& group) {
+  const Changes all{group.changes};
+  std::vector<std::int64_t> found;
+  for (std::size_t begin = 0; begin != all.size();) {
+    const std::size_t end = end_of_statement(statement.plan, all, begin);
+    const Changes changes = all.subspan(begin, end - begin);
+    const auto counts = group.counts.empty() ? std::span<const std::int64_t>{}
+                                             : std::span{group.counts}.subspan(begin, end - begin);
+    const auto arrays = encode(statement.plan, changes, counts);
+    const auto rows = arrays ? run_prepared_binary(tx, statement.name, *arrays)
+                             : run_prepared_binary(tx, statement.text_name,
+                                                   *encode(statement.text_plan, changes, counts));
+    if (rows.columns() > 0) found.resize(all.size());
+    for (const auto& row : rows) ++found[begin + row[0].as<std::size_t>() - 1];
     begin = end;
   }
+  return found;
 }
 
-/// Before the batch's transaction: it reads the catalog, which wants one of its own.
-void Applier::make_statements(const std::vector<TableChanges>& tables) {
-  for (const auto& table : tables) {
-    for (const auto& group : table.removes) {
-      make_statement({Verb::remove, table.relation, group.layout}, *group.layout);
+// ---- Statements
+
+const TargetTable& Applier::target_table(pqxx::work& tx, const Relation& source) {
+  auto known = tables_.find(&source);
+  if (known == tables_.end()) {
+    const Relation target = target_of(source);
+    auto found = read_table(tx, target);
+    if (!found) {
+      throw Refused{"target table " + to_string(target) + " does not exist: create it, " +
+                    then_reload};
     }
-    for (const auto& group : table.upserts) {
-      make_statement({Verb::upsert, table.relation, group.layout},
-                     *group.changes.front()->key_layout);
-    }
+    known = tables_.emplace(&source, KnownTable{*std::move(found), transaction_}).first;
   }
+  if (known->second.read_in != transaction_) used_old_statements_ = true;
+  return known->second.table;
 }
 
-void Applier::make_statement(const StatementKey& key, const Layout& key_layout) {
-  if (statements_.contains(key)) {
-    used_old_statements_ = true;
-    return;
+const Applier::Statement& Applier::make_statement(pqxx::work& tx, StatementKey key) {
+  if (const auto made = statements_.find(key); made != statements_.end()) {
+    if (made->second.made_in != transaction_) used_old_statements_ = true;
+    return made->second;
   }
-  const auto [verb, relation, layout] = key;
-  const Relation target = target_of(*relation);
-  const auto found = table(target);
-  if (!found) {
-    throw Refused{"target table " + to_string(target) + " does not exist: create it, " +
-                  then_reload};
-  }
-  // Captured by name: clang 14 has no structured bindings in lambdas.
-  const auto prepare = [&, verb = verb, layout = layout](Wire wire, std::string& name,
-                                                         StatementPlan& statement) {
-    auto plan = verb == Verb::upsert
-                    ? plan_upsert(*found, *layout, key_layout, config_.synced_at, wire)
-                    : plan_remove(*found, *layout, wire);
-    if (!plan) throw Refused{refusal(target, plan.error())};
+  const TargetTable& table = target_table(tx, *std::get<const Relation*>(key));
+  if (statements_.size() >= most_statements) forget_statements();
+  const auto prepare = [&](Wire wire, std::string& name, StatementPlan& statement) {
+    auto made = plan(key, table, wire);
+    if (!made) throw Refused{refusal(table.name, made.error())};
     name = "s" + std::to_string(next_statement_++);
-    statement = std::move(*plan);
+    statement = std::move(*made);
     session_.connection().prepare(name, statement.sql);
   };
   Statement statement;
+  statement.made_in = transaction_;
   prepare(Wire::binary, statement.name, statement.plan);
   prepare(Wire::text, statement.text_name, statement.text_plan);
-  statements_.emplace(key, std::move(statement));
+  return statements_.emplace(std::move(key), std::move(statement)).first->second;
+}
+
+Result<StatementPlan, PlanErrors> Applier::plan(const StatementKey& key, const TargetTable& table,
+                                                Wire wire) const {
+  const auto& [verb, relation, row, row_key, unchanged] = key;
+  switch (verb) {
+    case Verb::upsert:
+      return plan_upsert(table, *row, *row_key, config_.synced_at, wire);
+    case Verb::remove:
+      return plan_remove(table, *row_key, wire);
+    case Verb::update:
+      return plan_update(table, {*row, unchanged}, *row_key, From::key, config_.synced_at, wire);
+    case Verb::move:
+      return plan_update(table, {*row, unchanged}, *row_key, From::old_key, config_.synced_at,
+                         wire);
+    case Verb::rotate:
+      return plan_rotation(table, {*row, unchanged}, *row_key, config_.synced_at, wire);
+    case Verb::find:
+      return plan_find(table, *row_key, wire);
+    case Verb::insert:
+      return plan_insert(table, *row, config_.synced_at, wire);
+    case Verb::remove_equal:
+      return plan_remove_equal(table, *row_key, wire);
+  }
+  return PlanErrors{{"can't be written"}};
+}
+
+void Applier::forget_statements() {
+  for (const auto& [key, statement] : statements_) {
+    session_.connection().unprepare(statement.name);
+    session_.connection().unprepare(statement.text_name);
+  }
+  statements_.clear();
 }
 
 }  // namespace lockstep::postgres

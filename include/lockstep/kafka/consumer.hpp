@@ -48,6 +48,8 @@ class Message {
   RecordOffset offset() const;
   std::optional<std::string_view> key() const;    ///< nullopt: Kafka's null
   std::optional<std::string_view> value() const;  ///< nullopt: Kafka's null, a tombstone
+  /// The last of this name. The first call reads all headers of the message, at a cost.
+  std::optional<std::string_view> header(const char* name) const;
 
  private:
   struct Destroy {
