@@ -63,6 +63,11 @@ struct Topic {
   Shapes keys;
   Shapes values;
   Announced announced = Announced::not_known;
+  const Layout* row_layout = nullptr;  ///< of the last value with a schema
+  // Keys come without the source's types: what they are with those of the row.
+  const Layout* key_layout = nullptr;
+  const Layout* typed_by = nullptr;
+  const Layout* typed_key_layout = nullptr;
   const Relation* relation = nullptr;  ///< of the last change
   bool has_several_relations = false;
 };
@@ -239,6 +244,7 @@ class Decoder::Impl {
   std::optional<Problem> read_source(const Topic& topic, JsonValue& value, Envelope& envelope,
                                      Arena& arena);
   std::optional<Problem> read_key(Topic& topic, std::string_view key, Change& change, Arena& arena);
+  Result<const Layout*, Problem> typed_key(Topic& topic, const Layout* key);
   std::optional<Problem> read_row_before(const Envelope& envelope, Change& change, Arena& arena);
   void read_new_key(Topic& topic, const RawRecord& record, Change& change, Arena& arena);
   std::optional<Problem> read_other_key(Topic& topic, const RawRecord& record, Change& change,
@@ -378,6 +384,7 @@ Result<Envelope, Problem> Decoder::Impl::read_envelope(Topic& topic, const RawRe
                                                        Arena& arena) {
   const auto shape = open(topic.values, *record.value, false);
   if (!shape) return shape.error();
+  if ((*shape)->row) topic.row_layout = (*shape)->row->layout;
 
   Envelope envelope;
   Once once;
@@ -509,11 +516,35 @@ std::optional<Problem> Decoder::Impl::read_key(Topic& topic, std::string_view ke
     return Problem{"key: column \"" + read->layout->columns[i].name +
                    "\": the placeholder of a value that the source did not send"};
   }
-  const Key made = key_of(*read, arena);
+  const auto typed = typed_key(topic, read->layout);
+  if (!typed) return typed.error();
+  const Key made = key_of({*typed, read->cells}, arena);
   change.key_layout = made.layout;
   change.key = made.cells;
   change.key_bytes = made.bytes;
   return std::nullopt;
+}
+
+/// decimal.handling.mode=string: a key's column says that it is a string, the row's what it is. It
+/// must be known since 1.50 and 1.5 are of one row.
+Result<const Layout*, Problem> Decoder::Impl::typed_key(Topic& topic, const Layout* key) {
+  if (topic.row_layout == nullptr) return key;
+  if (key != topic.key_layout || topic.row_layout != topic.typed_by) {
+    auto columns = key->columns;
+    for (auto& column : columns) {
+      const auto& row = topic.row_layout->columns;
+      const auto same = std::find_if(row.begin(), row.end(), [&](const Column& other) {
+        return other.name == column.name && other.type == ValueType::numeric;
+      });
+      if (column.type == ValueType::text && same != row.end()) column = *same;
+    }
+    const Layout* const typed = columns == key->columns ? key : layouts_.intern(std::move(columns));
+    if (typed == nullptr) return too_many_layouts;
+    topic.key_layout = key;
+    topic.typed_by = topic.row_layout;
+    topic.typed_key_layout = typed;
+  }
+  return topic.typed_key_layout;
 }
 
 /// Of a table without a key: its rows are found by all they held.
@@ -555,7 +586,11 @@ Result<Cells, Problem> Decoder::Impl::read_key_header(Topic& topic, std::string_
     return malformed;
   }
   auto cells = read_cells(json_.root(), *shape, topic.keys, arena);
-  if (cells && !json_.is_at_end()) return malformed;
+  if (!cells) return cells;
+  if (!json_.is_at_end()) return malformed;
+  const auto typed = typed_key(topic, cells->layout);
+  if (!typed) return typed.error();
+  cells->layout = *typed;
   return cells;
 }
 

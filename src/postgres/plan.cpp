@@ -363,7 +363,7 @@ void check_filled(const TargetTable& table, const Columns& given, PlanErrors& er
 bool is_loose(const Column& source, const TargetColumn& target) {
   return target.has_loose_text || target.is_array || target.kind == 'c' || target.kind == 'r' ||
          target.kind == 'm' || is_one_of(target.base_type, {"citext", "interval", "jsonb"}) ||
-         (source.type == ValueType::untyped &&
+         ((source.type == ValueType::untyped || source.type == ValueType::text) &&
           is_one_of(target.base_type, {"numeric", "float4", "float8"}));
 }
 
