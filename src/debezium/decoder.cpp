@@ -51,9 +51,23 @@ struct Shapes {
   const Layout* untyped = nullptr;  ///< of the last row or key without a schema
 };
 
+/// What the record before this one in its topic said of the key of this one's row.
+enum class Announced : std::uint8_t {
+  not_known,  ///< nobody knows what stood before it
+  nothing,
+  new_key,        ///< the delete of a row that gets another key: Change::other_key
+  unreadable_key  ///< the same, but it became a mere delete
+};
+
 struct Topic {
   Shapes keys;
   Shapes values;
+  Announced announced = Announced::not_known;
+  const Layout* row_layout = nullptr;  ///< of the last value with a schema
+  // Keys come without the source's types: what they are with those of the row.
+  const Layout* key_layout = nullptr;
+  const Layout* typed_by = nullptr;
+  const Layout* typed_key_layout = nullptr;
   const Relation* relation = nullptr;  ///< of the last change
   bool has_several_relations = false;
 };
@@ -62,11 +76,13 @@ struct Topic {
 struct Cells {
   const Layout* layout = nullptr;
   std::span<const Cell> cells;
+  bool has_unchanged = false;
 };
 
 /// What a record's value holds, as far as a Change needs it.
 struct Envelope {
   std::optional<char> op;
+  std::optional<Cells> before;  ///< only where it was asked for
   std::optional<Cells> after;
   const Relation* relation = nullptr;
   std::int64_t source_ts_us = 0;
@@ -122,6 +138,77 @@ bool may_be_wrapper(std::string_view json) {
          !json.starts_with(R"({")");
 }
 
+// Of the two records that a row's new key comes as: of the delete, and of the create.
+constexpr auto new_key = "__debezium.newkey";
+constexpr auto old_key = "__debezium.oldkey";
+
+/// One text for all that are equal at the source: 1.50 and 1.5, 0.0 and -0.0.
+struct Canonical {
+  std::string_view head;
+  std::string_view tail;  ///< an exponent
+  std::size_t size() const { return head.size() + tail.size(); }
+};
+
+Canonical canonical(const Column& column, std::string_view text) {
+  if (column.type == ValueType::floating && (text == "-0.0" || text == "-0")) {
+    return {text.substr(1), {}};
+  }
+  if (column.type != ValueType::numeric) return {text, {}};
+  const auto exponent = std::min(text.find_first_of("eE"), text.size());
+  std::string_view head = text.substr(0, exponent);
+  if (head.find('.') != std::string_view::npos) {
+    while (head.ends_with('0')) head.remove_suffix(1);
+    if (head.ends_with('.')) head.remove_suffix(1);
+  }
+  return {head, text.substr(exponent)};
+}
+
+/// Each cell as its kind, size and bytes: no two different keys are the same bytes.
+std::string_view bytes_of(const Cells& key, Arena& arena) {
+  std::size_t size = 0;
+  for (const Cell& cell : key.cells) size += 1 + sizeof(std::uint32_t) + cell.view().size();
+  char* const bytes = arena.allocate_bytes(size);
+  char* next = bytes;
+  const auto put = [&](std::string_view text) {
+    if (!text.empty()) std::memcpy(next, text.data(), text.size());
+    next += text.size();
+  };
+  for (std::size_t i = 0; i < key.cells.size(); ++i) {
+    const auto text = canonical(key.layout->columns[i], key.cells[i].view());
+    const auto text_size = static_cast<std::uint32_t>(text.size());
+    *next++ = static_cast<char>(key.cells[i].kind());
+    std::memcpy(next, &text_size, sizeof text_size);
+    next += sizeof text_size;
+    put(text.head);
+    put(text.tail);
+  }
+  return {bytes, static_cast<std::size_t>(next - bytes)};
+}
+
+Key key_of(const Cells& cells, Arena& arena) {
+  return {cells.layout, cells.cells, bytes_of(cells, arena)};
+}
+
+const Key* keep(const Key& key, Arena& arena) {
+  return arena.copy(std::span<const Key>{&key, 1}).data();
+}
+
+/// Whether Connect's default converter writes such a key in a header so that it can be read.
+bool can_be_header(const Change& change) {
+  for (std::size_t i = 0; i < change.key.size(); ++i) {
+    const auto text = change.key[i].view();
+    const auto type = change.key_layout->columns[i].type;
+    if (type == ValueType::floating && text.find_first_of("NI") != std::string_view::npos) {
+      return false;
+    }
+    if (type == ValueType::text &&
+        std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < ' '; })) {
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string_view name(SkipRule rule) {
@@ -134,6 +221,8 @@ std::string_view name(SkipRule rule) {
       return "logical_message";
     case SkipRule::empty:
       return "empty";
+    case SkipRule::old_key:
+      return "old_key";
   }
   return "unknown";
 }
@@ -152,10 +241,18 @@ class Decoder::Impl {
   Result<const Shape*, Problem> open(Shapes& shapes, std::string_view record, bool is_key);
   Result<Shape, Problem> learn(std::string_view record, bool is_key);
 
-  Result<Envelope, Problem> read_envelope(Topic& topic, std::string_view value, Arena& arena);
+  Result<Envelope, Problem> read_envelope(Topic& topic, const RawRecord& record, Arena& arena);
   std::optional<Problem> read_source(const Topic& topic, JsonValue& value, Envelope& envelope,
                                      Arena& arena);
   std::optional<Problem> read_key(Topic& topic, std::string_view key, Change& change, Arena& arena);
+  Result<const Layout*, Problem> typed_key(Topic& topic, const Layout* key);
+  std::optional<Problem> read_row_before(const Envelope& envelope, Change& change, Arena& arena);
+  void read_new_key(Topic& topic, const RawRecord& record, Change& change, Arena& arena);
+  std::optional<Problem> read_other_key(Topic& topic, const RawRecord& record, Change& change,
+                                        Arena& arena);
+  std::optional<Problem> read_old_key(Topic& topic, const RawRecord& record, Change& change,
+                                      Arena& arena);
+  Result<Cells, Problem> read_key_header(Topic& topic, std::string_view header, Arena& arena);
   Result<Cells, Problem> read_cells(simdjson::ondemand::object& object, const Shape& shape,
                                     Shapes& shapes, Arena& arena);
   Result<Cells, Problem> read_typed(simdjson::ondemand::object& object, const RowSchema& schema,
@@ -163,6 +260,7 @@ class Decoder::Impl {
   Result<Cells, Problem> read_untyped_cells(simdjson::ondemand::object& object, Shapes& shapes,
                                             Arena& arena);
 
+  Decoded decode(Topic& topic, const RawRecord& record, Arena& arena);
   Decoded change_of(Topic& topic, const Envelope& envelope, const RawRecord& record, Arena& arena);
   Decoded tombstone(Topic& topic, const RawRecord& record, Arena& arena);
 
@@ -283,10 +381,11 @@ Result<Shape, Problem> Decoder::Impl::learn(std::string_view record, bool is_key
   return shape;
 }
 
-Result<Envelope, Problem> Decoder::Impl::read_envelope(Topic& topic, std::string_view value,
+Result<Envelope, Problem> Decoder::Impl::read_envelope(Topic& topic, const RawRecord& record,
                                                        Arena& arena) {
-  const auto shape = open(topic.values, value, false);
+  const auto shape = open(topic.values, *record.value, false);
   if (!shape) return shape.error();
+  if ((*shape)->row) topic.row_layout = (*shape)->row->layout;
 
   Envelope envelope;
   Once once;
@@ -294,21 +393,24 @@ Result<Envelope, Problem> Decoder::Impl::read_envelope(Topic& topic, std::string
   unsigned others = 0;               // members that no envelope has
   unsigned heartbeat_members = 0;    // that a heartbeat has
   unsigned transaction_members = 0;  // that BEGIN and END have
-  const bool well_formed = json_.each_member(json_.root(), [&](JsonKey& key, JsonValue& member) {
-    if (key.is("before\"") || key.is("transaction\"")) return true;
-    if (key.is("after\"")) {
-      if (!once(0)) return false;
-      if (member.is_null()) return true;
-      simdjson::ondemand::object row;
-      if (member.object().get(row) != simdjson::SUCCESS) return false;
-      auto cells = read_cells(row, **shape, topic.values, arena);
-      if (!cells) {
-        problem = cells.error();
-        return false;
-      }
-      envelope.after = *cells;
-      return true;
+  const auto take_row = [&](JsonValue& member, std::optional<Cells>& into) {
+    if (member.is_null()) return true;
+    simdjson::ondemand::object row;
+    if (member.object().get(row) != simdjson::SUCCESS) return false;
+    auto cells = read_cells(row, **shape, topic.values, arena);
+    if (cells) {
+      into = *cells;
+    } else {
+      problem = cells.error();
     }
+    return !problem;
+  };
+  const bool well_formed = json_.each_member(json_.root(), [&](JsonKey& key, JsonValue& member) {
+    if (key.is("before\"")) {  // Connect's schema gives it the columns of "after"
+      return record.key || (once(3) && take_row(member, envelope.before));
+    }
+    if (key.is("transaction\"")) return true;
+    if (key.is("after\"")) return once(0) && take_row(member, envelope.after);
     if (key.is("source\"")) {
       if (!once(1)) return false;
       problem = read_source(topic, member, envelope, arena);
@@ -415,25 +517,126 @@ std::optional<Problem> Decoder::Impl::read_key(Topic& topic, std::string_view ke
     return Problem{"key: column \"" + read->layout->columns[i].name +
                    "\": the placeholder of a value that the source did not send"};
   }
-  change.key_layout = read->layout;
-  change.key = read->cells;
-
-  // Each cell as its kind, size and bytes: no two different keys are the same bytes.
-  std::size_t size = 0;
-  for (const Cell& cell : change.key) size += 1 + sizeof(std::uint32_t) + cell.view().size();
-  char* const bytes = arena.allocate(size);
-  char* next = bytes;
-  for (const Cell& cell : change.key) {
-    const auto text = cell.view();
-    const auto text_size = static_cast<std::uint32_t>(text.size());
-    *next++ = static_cast<char>(cell.kind());
-    std::memcpy(next, &text_size, sizeof text_size);
-    next += sizeof text_size;
-    if (!text.empty()) std::memcpy(next, text.data(), text.size());
-    next += text.size();
-  }
-  change.key_bytes = {bytes, size};
+  const auto typed = typed_key(topic, read->layout);
+  if (!typed) return typed.error();
+  const Key made = key_of({*typed, read->cells}, arena);
+  change.key_layout = made.layout;
+  change.key = made.cells;
+  change.key_bytes = made.bytes;
   return std::nullopt;
+}
+
+/// decimal.handling.mode=string: a key's column says that it is a string, the row's what it is. It
+/// must be known since 1.50 and 1.5 are of one row.
+Result<const Layout*, Problem> Decoder::Impl::typed_key(Topic& topic, const Layout* key) {
+  if (topic.row_layout == nullptr) return key;
+  if (key != topic.key_layout || topic.row_layout != topic.typed_by) {
+    auto columns = key->columns;
+    for (auto& column : columns) {
+      const auto& row = topic.row_layout->columns;
+      const auto same = std::find_if(row.begin(), row.end(), [&](const Column& other) {
+        return other.name == column.name && other.type == ValueType::numeric;
+      });
+      if (column.type == ValueType::text && same != row.end()) column = *same;
+    }
+    const Layout* const typed = columns == key->columns ? key : layouts_.intern(std::move(columns));
+    if (typed == nullptr) return too_many_layouts;
+    topic.key_layout = key;
+    topic.typed_by = topic.row_layout;
+    topic.typed_key_layout = typed;
+  }
+  return topic.typed_key_layout;
+}
+
+/// Of a table without a key: its rows are found by all they held.
+std::optional<Problem> Decoder::Impl::read_row_before(const Envelope& envelope, Change& change,
+                                                      Arena& arena) {
+  change.has_key = false;
+  if (change.op == Op::create || change.op == Op::read) return std::nullopt;
+  if (!envelope.before) {
+    return Problem{
+        "no key and no \"before\": rows of a table without a key are found by all their columns; "
+        "ALTER TABLE … REPLICA IDENTITY FULL at the source makes it send them, a primary key or "
+        "message.key.columns makes them needless"};
+  }
+  if (envelope.before->has_unchanged) {
+    return Problem{"\"before\" holds the placeholder of a value that the source did not send"};
+  }
+  const Key made = key_of(*envelope.before, arena);
+  change.key_layout = made.layout;
+  change.key = made.cells;
+  change.key_bytes = made.bytes;
+  return std::nullopt;
+}
+
+/// Connect's default converter for headers writes a key as JSON without a schema, its values as in
+/// the record's key; but for decimals, NaN, and control characters within texts.
+Result<Cells, Problem> Decoder::Impl::read_key_header(Topic& topic, std::string_view header,
+                                                      Arena& arena) {
+  const Shape* const key_shape =
+      topic.keys.known.empty() ? nullptr : topic.keys.known.front().get();
+  if (key_shape == nullptr) return malformed;
+  const Shape* shape = key_shape;
+  if (key_shape->payload_of(header) && may_be_wrapper(header)) {
+    if (json_.open(*key_shape->payload_of(header))) return malformed;
+  } else if (may_be_wrapper(header)) {
+    const auto opened = open(topic.keys, header, true);
+    if (!opened) return opened.error();
+    shape = *opened;
+  } else if (json_.open(header)) {
+    return malformed;
+  }
+  auto cells = read_cells(json_.root(), *shape, topic.keys, arena);
+  if (!cells) return cells;
+  if (!json_.is_at_end()) return malformed;
+  const auto typed = typed_key(topic, cells->layout);
+  if (!typed) return typed.error();
+  cells->layout = *typed;
+  return cells;
+}
+
+/// A delete that is one half of a new key, or the tombstone behind it. What can't be read, here or
+/// in the create that follows, leaves it a delete: then the create is one, too.
+void Decoder::Impl::read_new_key(Topic& topic, const RawRecord& record, Change& change,
+                                 Arena& arena) {
+  const auto header = record.headers == nullptr ? std::nullopt : record.headers->find(new_key);
+  if (!header) return;
+  topic.announced = Announced::unreadable_key;
+  if (!can_be_header(change)) return;
+  const auto cells = read_key_header(topic, *header, arena);
+  if (!cells || cells->layout != change.key_layout || cells->has_unchanged) return;
+  topic.announced = Announced::new_key;
+  change.other_key = keep(key_of(*cells, arena), arena);
+}
+
+/// The create of a row that has got a new key comes right after the delete, unless they are in
+/// different partitions: then it matters for values that were not sent only.
+std::optional<Problem> Decoder::Impl::read_other_key(Topic& topic, const RawRecord& record,
+                                                     Change& change, Arena& arena) {
+  if (change.op == Op::remove) {
+    topic.announced = Announced::nothing;
+    read_new_key(topic, record, change, arena);
+  } else if (change.op == Op::create &&
+             (topic.announced != Announced::nothing || change.has_unchanged)) {
+    return read_old_key(topic, record, change, arena);
+  }
+  return std::nullopt;
+}
+
+std::optional<Problem> Decoder::Impl::read_old_key(Topic& topic, const RawRecord& record,
+                                                   Change& change, Arena& arena) {
+  const auto header = record.headers == nullptr ? std::nullopt : record.headers->find(old_key);
+  if (!header) return std::nullopt;
+  const auto cells = read_key_header(topic, *header, arena);
+  if (cells && cells->layout == change.key_layout && !cells->has_unchanged) {
+    change.other_key = keep(key_of(*cells, arena), arena);
+    return std::nullopt;
+  }
+  const bool was_deleted = topic.announced == Announced::unreadable_key;
+  if (was_deleted || topic.announced == Announced::nothing) return std::nullopt;
+  return Problem{std::string{"header "} + old_key +
+                 " is not like the key: set header.converter="
+                 "org.apache.kafka.connect.json.JsonConverter on the connector"};
 }
 
 Result<Cells, Problem> Decoder::Impl::read_cells(simdjson::ondemand::object& object,
@@ -452,6 +655,7 @@ Result<Cells, Problem> Decoder::Impl::read_typed(simdjson::ondemand::object& obj
   seen_.assign(count, 0);
   std::size_t next = 0;
   std::size_t seen = 0;
+  bool has_unchanged = false;
   std::optional<Problem> problem;
 
   const bool well_formed = json_.each_member(object, [&](JsonKey& key, JsonValue& value) {
@@ -480,6 +684,7 @@ Result<Cells, Problem> Decoder::Impl::read_typed(simdjson::ondemand::object& obj
       return false;
     }
     cells[at] = *cell;
+    has_unchanged = has_unchanged || cell->is_unchanged();
     return true;
   });
   if (problem) return *std::move(problem);
@@ -488,13 +693,14 @@ Result<Cells, Problem> Decoder::Impl::read_typed(simdjson::ondemand::object& obj
     const auto missing = std::find(seen_.begin(), seen_.end(), 0) - seen_.begin();
     return Problem{"column \"" + columns[static_cast<std::size_t>(missing)].name + "\" is missing"};
   }
-  return Cells{.layout = schema.layout, .cells = {cells, count}};
+  return Cells{.layout = schema.layout, .cells = {cells, count}, .has_unchanged = has_unchanged};
 }
 
 Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::object& object,
                                                          Shapes& shapes, Arena& arena) {
   cells_.clear();
   names_.clear();
+  bool has_unchanged = false;
   std::optional<Problem> problem;
   const bool well_formed = json_.each_member(object, [&](JsonKey& key, JsonValue& value) {
     const auto name = key.text();
@@ -506,6 +712,7 @@ Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::obj
     }
     names_.push_back(*name);
     cells_.push_back(*cell);
+    has_unchanged = has_unchanged || cell->is_unchanged();
     return true;
   });
   if (problem) return *std::move(problem);
@@ -534,15 +741,25 @@ Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::obj
     if (layout == nullptr) return too_many_layouts;
     shapes.untyped = layout;
   }
-  return Cells{.layout = shapes.untyped, .cells = arena.copy(std::span<const Cell>{cells_})};
+  return Cells{.layout = shapes.untyped,
+               .cells = arena.copy(std::span<const Cell>{cells_}),
+               .has_unchanged = has_unchanged};
 }
 
 Decoded Decoder::Impl::decode(const RawRecord& record, Arena& arena) {
   if (!record.value && !record.key) return Skipped{SkipRule::empty};
   Topic& topic = topic_of(record.topic);
+  if (!record.follows) topic.announced = Announced::not_known;
+  auto decoded = decode(topic, record, arena);
+  const auto* const change = std::get_if<Change>(&decoded);
+  if (change == nullptr || change->op != Op::remove) topic.announced = Announced::nothing;
+  return decoded;
+}
+
+Decoded Decoder::Impl::decode(Topic& topic, const RawRecord& record, Arena& arena) {
   if (!record.value) return tombstone(topic, record, arena);
 
-  const auto envelope = read_envelope(topic, *record.value, arena);
+  const auto envelope = read_envelope(topic, record, arena);
   if (!envelope) return BadRecord{"value: " + envelope.error().text};
   return change_of(topic, *envelope, record, arena);
 }
@@ -598,16 +815,13 @@ Decoded Decoder::Impl::change_of(Topic& topic, const Envelope& envelope, const R
   if (envelope.after) {
     change.row_layout = envelope.after->layout;
     change.row = envelope.after->cells;
+    change.has_unchanged = envelope.after->has_unchanged;
   }
   if (change.op != Op::truncate) {
-    if (!record.key) {
-      return BadRecord{
-          "no key: table without primary key; keyless tables are not supported yet: add a primary "
-          "key or message.key.columns"};
-    }
-    if (auto problem = read_key(topic, *record.key, change, arena)) {
-      return BadRecord{std::move(problem->text)};
-    }
+    auto problem = record.key ? read_key(topic, *record.key, change, arena)
+                              : read_row_before(envelope, change, arena);
+    if (!problem && change.has_key) problem = read_other_key(topic, record, change, arena);
+    if (problem) return BadRecord{std::move(problem->text)};
   }
   if (topic.relation != nullptr && topic.relation != change.relation) {
     topic.has_several_relations = true;
@@ -638,6 +852,7 @@ Decoded Decoder::Impl::tombstone(Topic& topic, const RawRecord& record, Arena& a
   if (auto problem = read_key(topic, *record.key, change, arena)) {
     return BadRecord{std::move(problem->text)};
   }
+  read_new_key(topic, record, change, arena);
   return change;
 }
 

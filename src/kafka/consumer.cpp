@@ -56,6 +56,18 @@ std::vector<Header> Message::headers() const {
   return headers;
 }
 
+std::optional<std::string_view> Message::header(const char* name) const {
+  rd_kafka_headers_t* headers = nullptr;
+  const void* value = nullptr;
+  std::size_t size = 0;
+  if (rd_kafka_message_headers(message_.get(), &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+      rd_kafka_header_get_last(headers, name, &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+      value == nullptr) {
+    return std::nullopt;
+  }
+  return std::string_view{static_cast<const char*>(value), size};
+}
+
 class Consumer::Impl {
  public:
   Impl(const ConsumerConfig& config, ConsumerListener& listener)

@@ -11,6 +11,8 @@ namespace lockstep::pipeline {
 namespace {
 
 constexpr std::chrono::milliseconds moved_delay{1000};
+// How long a change waits for those of other tables while none of them is applied.
+constexpr std::chrono::seconds longest_wait{60};
 
 /// The record that the error is about, or the ranges of the batch.
 std::string where(const SinkError& error, const Batch& batch) {
@@ -61,6 +63,7 @@ void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
   auto& [batch, index, generation] = std::get<Writers::Apply>(answer.job);
   lanes_.served(index, answer.took);
   if (answer.result) report_.applied(index, *batch, answer.took);
+  if (answer.result && !batch->changes.empty()) last_applied_ = now;
   const auto lane = lanes_.change(index);
   if (generation != lane->generation()) {  // its partitions have begun again since
     lane->forget_in_flight();
@@ -91,6 +94,9 @@ void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
     case SinkError::Kind::refused:
       refuse(index, error, std::move(batch), now);
       return;
+    case SinkError::Kind::waits:
+      wait(index, error, std::move(batch), now);
+      return;
     case SinkError::Kind::moved:
       spdlog::warn("position moved by another, starting from it again pipeline={} topic={}: {}",
                    pipeline_, lane->topic(), error.message);
@@ -99,6 +105,30 @@ void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
       assignment_.begin_again(lane->topic(), now + moved_delay);
       return;
   }
+}
+
+/// What came before the record is applied, the rest read again later. If nothing has been applied
+/// for long, what it waits for won't come.
+void Dispatcher::wait(std::size_t index, const SinkError& error, std::unique_ptr<Batch> batch,
+                      Time now) {
+  const auto lane = lanes_.change(index);
+  if (lane->state() == Lane::State::stopped) {  // by what was read behind it
+    lane->busy(std::move(batch), error.message, now);
+    return;
+  }
+  const auto& trouble = lane->trouble();
+  if (trouble && now - std::max(trouble->since, last_applied_) > longest_wait) {
+    refuse(index, error, std::move(batch), now);
+    return;
+  }
+  const std::string cause = where(error, *batch) + ": " + error.message;
+  lane->forget_in_flight();
+  lane->evict();
+  ledger_.suspend(lane->topic());
+  if (error.culprit && cut_before(*batch, *error.culprit)) lane->returned(std::move(batch));
+  lane->read_later(cause, now);
+  report_.retried();
+  report_.waits(index);
 }
 
 /// A record that becomes a letter is read again, since a batch does not keep what records were

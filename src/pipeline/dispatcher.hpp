@@ -43,6 +43,7 @@ class Dispatcher {
 
  private:
   void take_answer(Writers::Answer& answer, Time now);
+  void wait(std::size_t index, const SinkError& error, std::unique_ptr<Batch> batch, Time now);
   void refuse(std::size_t index, const SinkError& error, std::unique_ptr<Batch> batch, Time now);
   void obey(Command::Verb verb, std::size_t index, Time now);
 
@@ -53,6 +54,7 @@ class Dispatcher {
   Writers& writers_;
   Assignment& assignment_;
   Report& report_;
+  Time last_applied_;  ///< when a change was, of any table
 };
 
 }  // namespace lockstep::pipeline

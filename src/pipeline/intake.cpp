@@ -34,7 +34,9 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
     return;
   }
   Batch& batch = lane->filling(now);
-  auto decoded = decoder_.decode(record.raw, batch.arena);
+  auto raw = record.raw;
+  raw.follows = batch.records > 0;
+  auto decoded = decoder_.decode(raw, batch.arena);
   if (auto fault = fault_of(record, decoded, batch.arena)) {
     const auto refusal = refusal_of(record, *fault, now);
     if (!refusal) put_letter(batch, *entry, record, *fault);
@@ -42,23 +44,31 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
     if (refusal) stop(entry->lane, record, *refusal, now);
     return;
   }
-  if (const auto* change = std::get_if<Change>(&decoded); change && change->op == Op::truncate) {
-    const auto place = place_of_truncate(lane->topic(), count_partitions);
-    if (place != Place::in_order) lane->filled();
-    if (place == Place::without_order) {
-      stop(entry->lane, record, without_order, now);
-      return;
-    }
+  auto* const change = std::get_if<Change>(&decoded);
+  if (change != nullptr && (change->op == Op::truncate || change->other_key != nullptr)) {
+    const auto place = place_of_change(lane->topic(), count_partitions);
     if (place == Place::not_known_yet) {
       // The brokers will answer: the record is read again, and asked about again, then.
+      lane->filled();
       lane->read_later(place_of(record) +
-                           ": TRUNCATE, and the brokers don't say how many "
-                           "partitions the topic has",
+                           (change->op == Op::truncate ? ": TRUNCATE" : ": a row's new key") +
+                           ", and the brokers don't say how many partitions the topic has",
                        now);
       report_.waits(entry->lane);
       return;
     }
-    if (letterbox_.has_parked(lane->topic())) unpark(batch, lane->topic());
+    if (place == Place::without_order && change->op == Op::truncate) {
+      lane->filled();
+      stop(entry->lane, record, without_order, now);
+      return;
+    }
+    change->in_order = place == Place::in_order;
+    // The create behind it says the same, and has the row.
+    if (change->in_order && change->op == Op::remove) {
+      decoded = debezium::Skipped{debezium::SkipRule::old_key};
+    }
+    const bool truncates = change->op == Op::truncate;
+    if (truncates && letterbox_.has_parked(lane->topic())) unpark(batch, lane->topic());
   }
   keep(batch, *entry, record, decoded);
   lane->filled();
@@ -113,7 +123,17 @@ std::optional<Intake::Fault> Intake::fault_of(const Record& record,
   if (refused == nullptr && !has_parked) return std::nullopt;
 
   std::string row_key;
-  if (change->key_layout != nullptr) row_key = identity_of(*change->key_layout, change->key);
+  if (change->has_key && change->key_layout != nullptr) {
+    row_key = identity_of(*change->key_layout, change->key);
+  }
+  if (const Key* const old_key = is_upsert(change->op) ? change->other_key : nullptr) {
+    const auto old_row_key = identity_of(*old_key->layout, old_key->cells);
+    if (refused != nullptr || letterbox_.is_parked(record.raw.topic, old_row_key) ||
+        letterbox_.is_parked(record.raw.topic, row_key)) {
+      const std::string cause = refused != nullptr ? *refused : "a row that is parked";
+      return Fault{Stage::apply, cause + ": it gets another key", {}};
+    }
+  }
   if (refused != nullptr) return Fault{Stage::apply, *refused, std::move(row_key)};
   if (row_key.empty()) return std::nullopt;  // TRUNCATE: it has no row
   if (auto columns = letterbox_.other_columns(record.raw.topic, row_key); !columns.empty()) {
@@ -126,9 +146,7 @@ std::optional<Intake::Fault> Intake::fault_of(const Record& record,
 std::optional<std::string> Intake::refusal_of(const Record& record, const Fault& fault, Time now) {
   if (!letterbox_.is_open()) return fault.cause;
   if (fault.stage != Letter::Stage::decode && fault.row_key.empty()) {
-    return fault.cause + (fault.stage == Letter::Stage::apply
-                              ? "; the table has no key, so what comes after can't be parked"
-                              : ", so it can't be told what to park: " + let_go);
+    return fault.cause + ", so it can't be told what to park: " + let_go;
   }
   if (!fault.row_key.empty() && !letterbox_.park(record.raw.topic, fault.row_key)) {
     return fault.cause + "; and " + std::to_string(Letterbox::most_parked) +
@@ -155,7 +173,7 @@ void Intake::put_letter(Batch& batch, Ledger::Entry& entry, const Record& record
   letter.offset = record.offset;
   letter.key = copy(record.raw.key);
   letter.value = copy(record.raw.value);
-  auto headers = record.headers ? record.headers() : std::vector<Header>{};
+  auto headers = record.raw.headers != nullptr ? record.raw.headers->all() : std::vector<Header>{};
   for (auto& [name, value] : headers) {
     name = batch.arena.copy(name);
     value = copy(value);
@@ -175,10 +193,10 @@ void Intake::unpark(Batch& batch, const std::string& topic) {
   for (Letter& letter : batch.letters) letter.row_key = {};
 }
 
-/// A truncate can only be put in order with the rows if they are in its own partition. A new
-/// partition comes with a new assignment, and that forgets the counts.
-Intake::Place Intake::place_of_truncate(const std::string& topic,
-                                        const CountPartitions& count_partitions) {
+/// What is about more than one key can only be put in order with the rows if all are in its own
+/// partition. A new partition comes with a new assignment, and that forgets the counts.
+Intake::Place Intake::place_of_change(const std::string& topic,
+                                      const CountPartitions& count_partitions) {
   auto known = partition_counts_.find(topic);
   if (known == partition_counts_.end()) {
     const auto count = count_partitions(topic);

@@ -30,7 +30,6 @@ class Intake {
     debezium::RawRecord raw;
     std::int32_t partition = 0;
     RecordOffset offset;
-    std::function<std::vector<Header>()> headers;  ///< only asked for a letter's
   };
   /// How many partitions a topic has; nullopt: the brokers don't say.
   using CountPartitions = std::function<std::optional<int>(const std::string& topic)>;
@@ -61,14 +60,14 @@ class Intake {
   std::optional<std::string> refusal_of(const Record& record, const Fault& fault, Time now);
   void put_letter(Batch& batch, Ledger::Entry& entry, const Record& record, const Fault& fault);
   void unpark(Batch& batch, const std::string& topic);
-  Place place_of_truncate(const std::string& topic, const CountPartitions& count_partitions);
+  Place place_of_change(const std::string& topic, const CountPartitions& count_partitions);
 
   debezium::Decoder decoder_;
   Lanes& lanes_;
   Ledger& ledger_;
   Letterbox& letterbox_;
   Report& report_;
-  std::map<std::string, int> partition_counts_;  ///< of topics that were truncated
+  std::map<std::string, int> partition_counts_;  ///< of topics where it mattered
 };
 
 }  // namespace lockstep::pipeline

@@ -25,6 +25,15 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
+struct MessageHeaders : debezium::Headers {
+  explicit MessageHeaders(const kafka::Message& of) : message{of} {}
+  std::optional<std::string_view> find(const char* name) const override {
+    return message.header(name);
+  }
+  std::vector<Header> all() const override { return message.headers(); }
+  const kafka::Message& message;
+};
+
 constexpr milliseconds commit_interval{500};  // offsets to Kafka; lockstep.progress is the truth
 constexpr milliseconds longest_wait{500};     // the consumer looks after its brokers when polled
 constexpr seconds rejoin_interval{60};
@@ -178,10 +187,10 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
       if (writers_.has_answers()) return true;  // a writer that is free comes first
       const auto message = consumer_->poll(milliseconds{0});
       if (!message) return false;
-      intake_.accept({{message->topic(), message->key(), message->value()},
+      const MessageHeaders headers{*message};
+      intake_.accept({{message->topic(), message->key(), message->value(), &headers},
                       message->partition(),
-                      message->offset(),
-                      [&] { return message->headers(); }},
+                      message->offset()},
                      count_partitions, now_);
     }
     return true;

@@ -1,13 +1,16 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "lockstep/batch/fold.hpp"
@@ -22,11 +25,16 @@
 
 namespace lockstep::postgres {
 
+/// A batch that ends amid what its change needs.
+struct Unfinished {
+  std::string message;
+  const Change* change;
+};
 /// lockstep.progress does not stand where the batch begins, or a key is not parked any more.
 struct Moved {};
 
-/// A connection to the target and the statements that are prepared on it. Throws Refused, Moved and
-/// pqxx's exceptions.
+/// A connection to the target and the statements that are prepared on it. Throws Refused,
+/// Unfinished, Moved and pqxx's exceptions.
 class Applier {
  public:
   Applier(const SinkConfig& config, std::shared_ptr<SharedTables> shared);
@@ -37,8 +45,16 @@ class Applier {
   std::vector<ParkedRow> parked_rows();
   void release(const ParkedRow& row, const Batch& changes);
 
-  /// Rows and positions, in one transaction.
-  void apply(const Batch& batch);
+  /// Rows and positions, in one transaction; the rows by `write`.
+  void apply(const Batch& batch, const std::function<void(pqxx::work& tx)>& write);
+  void apply(const Batch& batch) {
+    apply(batch, [&](pqxx::work& tx) { write(tx, batch.changes); });
+  }
+
+  /// The changes' rows.
+  void write(pqxx::work& tx, std::span<const Change> changes);
+  /// The same under a savepoint. What it throws leaves the transaction as it was before.
+  void write_part(pqxx::work& tx, std::span<const Change> changes);
 
   /// Writes only the rows, for no longer than `limit`, and rolls back.
   void try_out(std::span<const Change> changes, std::chrono::milliseconds limit);
@@ -49,8 +65,10 @@ class Applier {
   /// The target table that the last apply() was writing to when it failed; nullopt: none.
   const std::optional<Relation>& failed_in() const { return writing_; }
   const Mapping& mapping() const { return targets_.mapping(); }
+  Relation target_of(const Relation& source) const { return mapping().target_of(source); }
   /// As the catalog has it now.
   std::optional<TargetTable> table(const Relation& target);
+  std::optional<ForeignKey> foreign_key(const Relation& target, const std::string& name);
 
  private:
   struct Statement {
@@ -59,22 +77,53 @@ class Applier {
     StatementPlan plan;
     std::string text_name;
     StatementPlan text_plan;
+    std::uint64_t made_in = 0;  ///< the transaction
   };
-  enum class Verb { upsert, remove };
-  using StatementKey = std::tuple<Verb, const Relation*, const Layout*>;
+  struct KnownTable {
+    TargetTable table;
+    std::uint64_t read_in = 0;  ///< the transaction
+  };
+  enum class Verb { upsert, remove, update, move, rotate, find, insert, remove_equal };
+  /// What a statement is for: relation, layouts of row and key, columns that are not sent.
+  using StatementKey =
+      std::tuple<Verb, const Relation*, const Layout*, const Layout*, std::vector<bool>>;
+
+  /// A layout under the names of the target, and which of its columns are not sent.
+  struct Mapped {
+    MappedLayout row;
+    MappedLayout key;
+    std::vector<bool> unchanged;
+  };
 
   void transact(const std::function<void(pqxx::work&)>& body);
-  void make_statements(pqxx::work& tx, const std::vector<TableChanges>& tables);
-  void make_statement(pqxx::work& tx, const StatementKey& key, const Layout& key_layout);
-  /// nullptr: there is nothing that could be removed.
-  const Statement* find_statement(const StatementKey& key) const;
-  std::size_t end_of_part(std::span<const Change> changes) const;
-  void write(pqxx::work& tx, std::span<const Change> changes);
-  void write_part(pqxx::work& tx, const std::vector<TableChanges>& tables);
-  void forget_statements(const Relation& target);
-  void rolled_back();
-  void run(pqxx::work& tx, const Statement& statement, const RowGroup& group,
-           std::span<const Cell> Change::*cells);
+  /// nullptr: there is none yet.
+  const TargetTable* target_table(pqxx::work& tx, const Relation& source);
+  /// nullptr: there is no table from which something could be removed.
+  const Statement* make_statement(pqxx::work& tx, StatementKey key);
+  Mapped map(const StatementKey& key) const;
+  std::optional<TargetTable> prepare(pqxx::work& tx, const StatementKey& key, Mapped& mapped);
+  Result<StatementPlan, PlanErrors> plan(const StatementKey& key, const TargetTable& table,
+                                         const Mapped& mapped, Wire wire) const;
+  void forget_statements();
+  void forget(const Relation& target);
+  void undone(std::size_t changes);
+  bool has_statements(const Relation& source, const Layout& row) const;
+  std::size_t end_of_step(std::span<const Change> changes) const;
+  void write_step(pqxx::work& tx, std::span<const Change> changes);
+
+  void defer_constraints(pqxx::work& tx, const std::vector<Segment>& segments);
+  std::vector<std::size_t> parents_first(pqxx::work& tx, const std::vector<Segment>& segments);
+  TableChanges fold_segment(pqxx::work& tx, const Segment& segment);
+  void truncate(pqxx::work& tx, const TableChanges& table);
+  void remove(pqxx::work& tx, const TableChanges& table);
+  void put(pqxx::work& tx, const TableChanges& table);
+  void move(pqxx::work& tx, const TableChanges& table, const RowGroup& group);
+  void update(pqxx::work& tx, const TableChanges& table, const RowGroup& group);
+  void rotate(pqxx::work& tx, const TableChanges& table, const RowGroup& group);
+  void upsert(pqxx::work& tx, const TableChanges& table, const RowGroup& group);
+
+  /// How often each of the group's changes was found, where the statement tells.
+  std::vector<std::int64_t> run(pqxx::work& tx, const Statement* statement, const RowGroup& group);
 
   const SinkConfig& config_;
   Session session_;
@@ -82,9 +131,11 @@ class Applier {
   std::optional<Parking> parking_;
   Targets targets_;
   int next_statement_ = 0;
+  std::uint64_t transaction_ = 0;
   std::map<StatementKey, Statement> statements_;
-  std::vector<StatementKey> made_;  // in the transaction
+  std::map<const Relation*, KnownTable> tables_;
   bool used_old_statements_ = false;
+  bool constraints_wait_ = false;  ///< in this transaction, until COMMIT
   std::optional<Relation> writing_;
 };
 

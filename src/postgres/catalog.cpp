@@ -24,7 +24,9 @@ SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typname,
        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND NOT EXISTS (
            SELECT FROM pg_catalog.pg_trigger g
             WHERE g.tgrelid = a.attrelid AND g.tgenabled IN ('O', 'A') AND g.tgtype & 7 = 7),
-       a.attnotnull, a.atttypid <> t.oid, a.atttypmod
+       a.attnotnull, a.atttypid <> t.oid, a.atttypmod,
+       EXISTS (SELECT FROM pg_catalog.pg_collation l
+                WHERE l.oid = a.attcollation AND NOT l.collisdeterministic)
   FROM base
   JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::oid AND a.attnum = base.attnum
   JOIN pg_catalog.pg_type t ON t.oid = base.oid
@@ -36,13 +38,28 @@ constexpr auto table_query = R"(
 SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p'))";
 
-constexpr auto primary_key_query = R"(
-SELECT a.attname
+// Behind indnkeyatts come the columns that an index only includes.
+constexpr auto unique_keys_query = R"(
+SELECT c.relname, k.position = 1, i.indisprimary, NOT i.indimmediate, a.attnotnull, a.attname
   FROM pg_catalog.pg_index i
+  JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
   CROSS JOIN LATERAL pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k(attnum, position)
   JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
- WHERE i.indrelid = $1::oid AND i.indisprimary
- ORDER BY k.position)";
+ WHERE i.indrelid = $1::oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+   AND i.indexprs IS NULL AND k.position <= i.indnkeyatts
+ ORDER BY i.indisprimary DESC, i.indexrelid, k.position)";
+
+// A partition's foreign keys are those of its parent.
+constexpr auto foreign_keys_query = R"(
+SELECT f.conrelid = $1::oid, n.nspname, c.relname, f.conrelid = f.confrelid
+  FROM pg_catalog.pg_constraint f
+  JOIN pg_catalog.pg_class c ON c.oid = f.confrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE f.contype = 'f' AND (f.conrelid = $1::oid OR f.confrelid = $1::oid))";
+
+constexpr auto deferrable_query = R"(
+SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint
+                WHERE condeferrable AND (conrelid = $1::oid OR confrelid = $1::oid)))";
 
 // The nearest by schema and search path first, with how near it is.
 constexpr auto type_query = R"(
@@ -96,17 +113,33 @@ std::optional<TargetTable> read_table(pqxx::transaction_base& tx, const Relation
   if (found.empty()) return std::nullopt;
   const auto oid = found[0][0].as<std::string>();
 
-  TargetTable table{name, {}, {}};
+  TargetTable table;
+  table.name = name;
   for (const auto& row : query(tx, columns_query, oid)) {
     table.columns.push_back({row[0].as<std::string>(), row[1].as<std::string>(),
                              row[2].as<std::string>(), row[3].as<std::string>(),
                              row[4].as<std::string>().at(0), row[5].as<bool>(), row[6].as<bool>(),
                              row[7].as<bool>(), row[8].as<bool>(), row[9].as<bool>(),
-                             row[10].as<bool>(), row[11].as<std::int32_t>()});
+                             row[10].as<bool>(), row[11].as<std::int32_t>(), row[12].as<bool>()});
   }
-  for (const auto& row : query(tx, primary_key_query, oid)) {
-    table.primary_key.push_back(row[0].as<std::string>());
+  for (const auto& row : query(tx, unique_keys_query, oid)) {
+    if (row[1].as<bool>()) {
+      table.unique_keys.push_back({row[0].as<std::string>(), {}, row[3].as<bool>()});
+    }
+    UniqueKey& key = table.unique_keys.back();
+    key.not_null = key.not_null && row[4].as<bool>();
+    key.columns.push_back(row[5].as<std::string>());
+    if (row[2].as<bool>()) table.primary_key = key.columns;
   }
+  for (const auto& row : query(tx, foreign_keys_query, oid)) {
+    if (row[3].as<bool>()) continue;
+    if (row[0].as<bool>()) {
+      table.references.push_back({row[1].as<std::string>(), row[2].as<std::string>()});
+    } else {
+      table.is_referenced = true;
+    }
+  }
+  table.has_deferrable = query(tx, deferrable_query, oid)[0][0].as<bool>();
   return table;
 }
 
@@ -151,6 +184,21 @@ bool owns(pqxx::transaction_base& tx, const Relation& name) {
                            "ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
                            name.schema, name.table);
   return !found.empty() && found[0][0].as<bool>();
+}
+
+std::optional<ForeignKey> read_foreign_key(pqxx::transaction_base& tx, const Relation& table,
+                                           const std::string& constraint) {
+  const auto found =
+      query(tx,
+            "SELECT pn.nspname, p.relname FROM pg_catalog.pg_constraint f "
+            "JOIN pg_catalog.pg_class c ON c.oid = f.conrelid "
+            "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+            "JOIN pg_catalog.pg_class p ON p.oid = f.confrelid "
+            "JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace "
+            "WHERE f.contype = 'f' AND n.nspname = $1 AND c.relname = $2 AND f.conname = $3",
+            table.schema, table.table, constraint);
+  if (found.empty()) return std::nullopt;
+  return ForeignKey{table, {found[0][0].as<std::string>(), found[0][1].as<std::string>()}};
 }
 
 std::string lacking_rights(pqxx::transaction_base& tx, const Relation& name,

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "error.hpp"
+#include "parts.hpp"
 
 namespace lockstep::postgres {
 
@@ -14,17 +15,6 @@ using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
 constexpr milliseconds longest_search{5000};
-
-/// The form of a value: class 22, and the syntax of those that have one, like tsvector.
-bool is_about_values(std::string_view sqlstate) {
-  return sqlstate.starts_with("22") || sqlstate == "42601";
-}
-
-/// Those, constraints, exceptions of triggers, checks of views, and rows too large for an index.
-bool is_about_rows(std::string_view sqlstate) {
-  const auto of = sqlstate.substr(0, 2);
-  return is_about_values(sqlstate) || of == "23" || of == "P0" || of == "44" || of == "54";
-}
 
 class Search {
  public:
@@ -39,6 +29,7 @@ class Search {
       if (tried) return "";
       if (is_about_rows(tried.error().sqlstate)) return tried.error().sqlstate;
     } catch (const Refused&) {  // the target's schema has changed meanwhile
+    } catch (const Unfinished&) {
     }
     return std::nullopt;
   }
@@ -130,12 +121,39 @@ std::string name_of(const Batch& batch, const Change& change) {
                 : "at offset " + std::to_string(change.offset.value);
 }
 
-SinkError explain(Applier& applier, const Batch& batch, SinkError error) {
+namespace {
+
+SinkError in_range(Applier& applier, const Batch& batch, const Stuck& stuck) {
   const auto table = applier.failed_in();
-  if (!is_about_rows(error.sqlstate)) {
-    if (table) error.message = "target table " + to_string(*table) + ": " + error.message;
+  SinkError error = stuck.error;
+  const auto left = std::span{batch.changes}.subspan(stuck.begin, stuck.end - stuck.begin);
+  error.message = (table ? "target table " + to_string(*table) : "target") +
+                  " can't take one of the records " + range_of(batch, left) + ": " + error.message;
+  return error;
+}
+
+}  // namespace
+
+SinkError explain(Applier& applier, const Batch& batch, const Stuck& stuck) {
+  if (!stuck.is_one()) return in_range(applier, batch, stuck);
+  SinkError error = stuck.error;
+  const Change& change = batch.changes[stuck.begin];
+  error.culprit = record_of(batch, change);
+  const std::string record = "record " + name_of(batch, change);
+  if (error.sqlstate.empty()) {  // ours
+    error.message = record + ", " + error.message;
     return error;
   }
+  Search search{applier};
+  const auto cell = is_about_values(error.sqlstate) ? search.failing_cell(change) : std::nullopt;
+  const std::string what = record + ": " + error.message;
+  error.message = cell ? name_of_column(applier, change, *cell) + " can't take the value of " + what
+                       : "target table " + to_string(applier.target_of(*change.relation)) +
+                             " can't take " + what;
+  return error;
+}
+
+Stuck stuck_at_commit(Applier& applier, const Batch& batch, const SinkError& error) {
   const std::span<const Change> changes{batch.changes};
   Search search{applier};
   const auto range = narrow(changes.size(), [&](std::size_t n) -> std::optional<bool> {
@@ -143,23 +161,8 @@ SinkError explain(Applier& applier, const Batch& batch, SinkError error) {
     if (!failure) return std::nullopt;
     return !failure->empty();
   });
-  if (!range.is_one()) {
-    const auto left =
-        range.begin == range.end ? changes : changes.subspan(range.begin, range.end - range.begin);
-    error.message = (table ? "target table " + to_string(*table) : "target") +
-                    " can't take one of the records " + range_of(batch, left) + ": " +
-                    error.message;
-    return error;
-  }
-  const Change& change = changes[range.begin];
-  const std::string name = "record " + name_of(batch, change) + ": " + error.message;
-  error.culprit = record_of(batch, change);
-  const auto cell = is_about_values(error.sqlstate) ? search.failing_cell(change) : std::nullopt;
-  error.message = cell
-                      ? name_of_column(applier, change, *cell) + " can't take the value of " + name
-                      : "target table " + to_string(applier.mapping().target_of(*change.relation)) +
-                            " can't take " + name;
-  return error;
+  if (range.begin == range.end) return {0, changes.size(), error};
+  return {range.begin, range.end, error};
 }
 
 }  // namespace lockstep::postgres

@@ -7,13 +7,18 @@
 #include "applier.hpp"
 #include "lockstep/model/batch.hpp"
 #include "lockstep/model/sink.hpp"
+#include "parts.hpp"
 
 namespace lockstep::postgres {
 
-/// The error of a batch that the server has refused, in words for the operator: which table, and
-/// where it is about a row's values, which record and which column. To find them it tries out parts
-/// of the batch, for 5 s at most; then it names the range that is left.
-SinkError explain(Applier& applier, const Batch& batch, SinkError error);
+/// The error of a batch that can't be applied, in words for the operator: which table, and which
+/// record, or range of them; where it is about a value, which column: to find it, it tries out the
+/// row with one value after the other, for 5 s at most.
+SinkError explain(Applier& applier, const Batch& batch, const Stuck& stuck);
+
+/// Where a batch fails whose rows were all written, but not committed, because of a constraint that
+/// is checked at the end. It tries out parts of the batch from the beginning on, for 5 s at most.
+Stuck stuck_at_commit(Applier& applier, const Batch& batch, const SinkError& error);
 
 /// The record of a change of the batch; nullopt if its slices don't say which.
 std::optional<SinkError::Culprit> record_of(const Batch& batch, const Change& change);

@@ -100,7 +100,13 @@ std::string first_line(std::string_view text, std::string_view sqlstate = "") {
 SinkError server_error(const std::string& sqlstate, const char* what) {
   std::string words = words_of(sqlstate, what);
   if (!sqlstate.empty()) words += " (SQLSTATE " + sqlstate + ")";
-  return SinkError{kind_of(sqlstate), std::move(words), sqlstate};
+  SinkError error{kind_of(sqlstate), std::move(words), sqlstate};
+  if (is_of(sqlstate, {"23"})) {
+    const auto fields = fields_of(what);
+    error.constraint = fields.constraint;
+    error.constrained = {fields.schema, fields.table};
+  }
+  return error;
 }
 
 }  // namespace

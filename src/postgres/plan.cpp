@@ -211,15 +211,18 @@ std::string names_of(const Layout& layout) {
   return join(names, ", ");
 }
 
-/// The parameters of a statement and the SQL that names them, column by column.
+/// The parameters of a statement: what unnest(…) makes u(c1, c2, …) of.
 struct Parameters {
   std::vector<ParameterPlan> plans;
-  std::vector<std::string> columns;      ///< "id"
-  std::vector<std::string> expressions;  ///< u.c1::pg_catalog.int8
-  std::vector<std::string> conditions;   ///< t."id" = u.c1::pg_catalog.int8
 
-  /// ROWS FROM (unnest($1::text[]), unnest($2::bytea[])) AS u(c1, c2)
-  std::string unnest() const {
+  /// u.c1
+  std::string add(ParameterPlan plan) {
+    plans.push_back(std::move(plan));
+    return "u.c" + std::to_string(plans.size());
+  }
+  /// ROWS FROM (unnest($1::text[]), unnest($2::bytea[])) AS u(c1, c2); `numbered`: and u.n, the
+  /// row's number.
+  std::string unnest(bool numbered = false) const {
     std::vector<std::string> arrays;
     std::vector<std::string> aliases;
     for (std::size_t i = 0; i < plans.size(); ++i) {
@@ -227,23 +230,52 @@ struct Parameters {
                        std::string{type_name(plans[i].element)} + "[])");
       aliases.push_back("c" + std::to_string(i + 1));
     }
-    return "ROWS FROM (" + join(arrays, ", ") + ") AS u(" + join(aliases, ", ") + ")";
+    if (numbered) aliases.emplace_back("n");
+    return "ROWS FROM (" + join(arrays, ", ") + ")" + (numbered ? " WITH ORDINALITY" : "") +
+           " AS u(" + join(aliases, ", ") + ")";
   }
 };
 
-/// What does not fit goes into `errors`.
-Parameters plan_parameters(const TargetTable& table, const Layout& layout, Wire wire,
-                           PlanErrors& errors) {
-  Parameters parameters;
-  for (std::size_t i = 0; i < layout.columns.size(); ++i) {
-    const Column& source = layout.columns[i];
+/// Some columns of the target, and what the statement's parameters say of them.
+struct Columns {
+  std::vector<const TargetColumn*> targets;
+  std::vector<std::string> names;        ///< "id"
+  std::vector<std::string> expressions;  ///< u.c1::pg_catalog.int8
+
+  void add(const TargetColumn* target, std::string name, std::string expression) {
+    targets.push_back(target);
+    names.push_back(std::move(name));
+    expressions.push_back(std::move(expression));
+  }
+  bool contain(const std::string& column) const {
+    return std::any_of(targets.begin(), targets.end(),
+                       [&](const TargetColumn* target) { return target->name == column; });
+  }
+  /// t."id" = u.c1::pg_catalog.int8 AND …
+  std::string are_equal(const std::string& alias) const {
+    std::vector<std::string> conditions;
+    for (std::size_t i = 0; i < targets.size(); ++i) {
+      conditions.push_back(alias + "." + names[i] + std::string{equals(*targets[i])} +
+                           expressions[i]);
+    }
+    return join(conditions, " AND ");
+  }
+};
+
+/// What does not fit goes into `errors`. Rows leave generated columns to the target; keys don't.
+Columns plan_columns(const TargetTable& table, const SentRow& sent, From from, Wire wire,
+                     Parameters& parameters, PlanErrors& errors) {
+  Columns columns;
+  for (std::size_t i = 0; i < sent.layout.columns.size(); ++i) {
+    if (!sent.unchanged.empty() && sent.unchanged[i]) continue;
+    const Column& source = sent.layout.columns[i];
     const TargetColumn* const target = table.find(source.name);
     if (target == nullptr) {
       errors.push_back({"has no column " + quote_name(source.name) + " (" + source.described +
                         " at the source): add it"});
       continue;
     }
-    if (target->generated) continue;
+    if (target->generated && from == From::row) continue;
     auto how = conversion(source, *target);
     if (!how) {
       errors.push_back({"has column " + quote_name(source.name) + " (" + target->type +
@@ -252,35 +284,141 @@ Parameters plan_parameters(const TargetTable& table, const Layout& layout, Wire 
       continue;
     }
     if (wire == Wire::binary) how = in_binary(std::move(*how), source, *target);
-    parameters.plans.push_back({i, how->element, how->refuses_bare_numbers, source.name});
-    parameters.columns.push_back(quote_name(source.name));
-    parameters.expressions.push_back("u.c" + std::to_string(parameters.plans.size()) + how->cast);
-    parameters.conditions.push_back("t." + parameters.columns.back() +
-                                    std::string{equals(*target)} + parameters.expressions.back());
+    const std::string parameter =
+        parameters.add({i, how->element, how->refuses_bare_numbers, source.name, from});
+    columns.add(target, quote_name(source.name), parameter + how->cast);
   }
-  return parameters;
+  return columns;
+}
+
+const std::vector<bool> all_are_sent;
+
+Columns plan_columns(const TargetTable& table, const Layout& layout, From from, Wire wire,
+                     Parameters& parameters, PlanErrors& errors) {
+  return plan_columns(table, {layout, all_are_sent}, from, wire, parameters, errors);
+}
+
+void add_synced_at(const TargetTable& table, const std::string& synced_at, Columns& columns) {
+  if (synced_at.empty()) return;
+  const TargetColumn* const target = table.find(synced_at);
+  if (target != nullptr) columns.add(target, quote_name(synced_at), "pg_catalog.now()");
 }
 
 /// Whatever their order.
-bool is_key(const Layout& key, std::vector<std::string> primary_key) {
+bool is_key(const Layout& key, std::vector<std::string> columns) {
   std::vector<std::string> names;
   for (const auto& column : key.columns) names.push_back(column.name);
   std::sort(names.begin(), names.end());
-  std::sort(primary_key.begin(), primary_key.end());
-  return names == primary_key;
+  std::sort(columns.begin(), columns.end());
+  return names == columns;
+}
+
+/// Rows are found by a key of the target's and folded by the record's key: they must agree.
+void check_key(const TargetTable& table, const Layout& key, PlanErrors& errors) {
+  const std::string wanted = "(" + names_of(key) + ")";
+  bool fits = is_key(key, table.primary_key);
+  for (const auto& unique : table.unique_keys) {
+    if (!is_key(key, unique.columns)) continue;
+    if (unique.deferrable) {
+      errors.push_back({"has a DEFERRABLE key on " + wanted +
+                        ", by which rows can't be found: ALTER TABLE " + quoted_name(table.name) +
+                        " DROP CONSTRAINT " + quote_name(unique.name) + ", ADD PRIMARY KEY (" +
+                        join(quoted(unique.columns), ", ") + ")"});
+      return;
+    }
+    fits = fits || unique.not_null;
+  }
+  if (fits) return;
+  if (table.primary_key.empty()) {
+    errors.push_back({"has no primary key: add one on " + wanted});
+  } else {
+    errors.push_back({"has primary key (" + join(table.primary_key, ", ") +
+                      ") but the records' key is " + wanted +
+                      ": make it the same, or set message.key.columns on the connector; a unique "
+                      "index on " +
+                      wanted + " will do, too, if all its columns are NOT NULL"});
+  }
+}
+
+void check_synced_at(const TargetTable& table, const std::string& synced_at, PlanErrors& errors) {
+  if (synced_at.empty() || table.find(synced_at) != nullptr) return;
+  errors.push_back({"has no column " + quote_name(synced_at) +
+                    ": set synced_at: \"\" in the pipeline's sink, or add it (timestamptz)"});
+}
+
+/// A column that both the source and we fill.
+void check_synced_at(const Layout& row, const std::string& synced_at, PlanErrors& errors) {
+  for (const auto& column : row.columns) {
+    if (synced_at.empty() || column.name != synced_at) continue;
+    errors.push_back({"gets column " + quote_name(synced_at) +
+                      " from the source, and the time of writing goes there, too: set synced_at in "
+                      "the pipeline's sink to another column, or to \"\""});
+  }
 }
 
 /// The target would refuse every row: nothing gives these columns a value.
-void check_filled(const TargetTable& table, const std::vector<std::string>& given,
-                  PlanErrors& errors) {
+void check_filled(const TargetTable& table, const Columns& given, PlanErrors& errors) {
   for (const auto& column : table.columns) {
-    const bool is_given =
-        std::find(given.begin(), given.end(), quote_name(column.name)) != given.end();
-    if (is_given || !column.wants_value) continue;
+    if (!column.wants_value || given.contain(column.name)) continue;
     errors.push_back({"has column " + quote_name(column.name) + " (" + column.type +
                       "), NOT NULL without a default, which the source does not send: give it a "
                       "default, or drop NOT NULL"});
   }
+}
+
+/// Equal values of such a type can have texts that differ.
+bool is_loose(const Column& source, const TargetColumn& target) {
+  return target.has_loose_text || target.is_array || target.kind == 'c' || target.kind == 'r' ||
+         target.kind == 'm' || is_one_of(target.base_type, {"citext", "interval", "jsonb"}) ||
+         ((source.type == ValueType::untyped || source.type == ValueType::text) &&
+          is_one_of(target.base_type, {"numeric", "float4", "float8"}));
+}
+
+/// Equal values whose texts differ are of one row: then its key is written, too.
+bool can_look_different(const TargetTable& table, const TargetColumn& column, const Layout& key) {
+  return is_one_of(column.base_type, {"numeric", "float4", "float8"}) || has_loose_keys(table, key);
+}
+
+bool is_in(const Layout& key, const std::string& column) {
+  return std::any_of(key.columns.begin(), key.columns.end(),
+                     [&](const Column& c) { return c.name == column; });
+}
+
+std::string insert(const TargetTable& table, const Columns& columns, const Parameters& parameters) {
+  const bool overriding = std::any_of(columns.targets.begin(), columns.targets.end(),
+                                      [](const auto* column) { return column->identity_always; });
+  return "INSERT INTO " + quoted_name(table.name) + " (" + join(columns.names, ", ") + ")" +
+         (overriding ? " OVERRIDING SYSTEM VALUE" : "") + " SELECT " +
+         join(columns.expressions, ", ") + " FROM " + parameters.unnest();
+}
+
+/// "v" = u.c2, but for a key that stays as it is. An identity that is GENERATED ALWAYS takes no
+/// value in an UPDATE.
+std::vector<std::string> assignments(const TargetTable& table, const Columns& columns,
+                                     const Layout& key, bool key_stays, PlanErrors& errors) {
+  std::vector<std::string> list;
+  for (std::size_t i = 0; i < columns.targets.size(); ++i) {
+    const TargetColumn& column = *columns.targets[i];
+    if (key_stays && is_in(key, column.name) && !can_look_different(table, column, key)) continue;
+    if (column.identity_always) {
+      errors.push_back({"has identity column " + columns.names[i] +
+                        ", which can't be given another value: ALTER TABLE " +
+                        quoted_name(table.name) + " ALTER " + columns.names[i] +
+                        " SET GENERATED BY DEFAULT"});
+    }
+    list.push_back(columns.names[i] + " = " + columns.expressions[i]);
+  }
+  return list;
+}
+
+/// UPDATE wants something to set: what does not matter.
+std::string nothing_to_set(const TargetTable& table, const Layout& row) {
+  for (const auto& column : row.columns) {
+    const auto* const target = table.find(column.name);
+    if (target == nullptr || target->generated || target->identity_always) continue;
+    return quote_name(column.name) + " = t." + quote_name(column.name);
+  }
+  return "";
 }
 
 }  // namespace
@@ -289,21 +427,21 @@ bool can_take(const Column& source, const TargetColumn& target) {
   return conversion(source, target).has_value();
 }
 
+bool has_loose_keys(const TargetTable& table, const Layout& key) {
+  return std::any_of(key.columns.begin(), key.columns.end(), [&](const Column& source) {
+    const auto* const target = table.find(source.name);
+    return target != nullptr && is_loose(source, *target);
+  });
+}
+
 PlanErrors check_table(const TargetTable& table, const Layout* key, const std::string& synced_at) {
   PlanErrors errors;
-  // Rows are found by the target's primary key and folded by the record's key: they must agree.
-  const std::string wanted = key == nullptr ? "the source's key" : "(" + names_of(*key) + ")";
-  if (table.primary_key.empty()) {
-    errors.push_back({"has no primary key: add one on " + wanted});
-  } else if (key != nullptr && !is_key(*key, table.primary_key)) {
-    errors.push_back({"has primary key (" + join(table.primary_key, ", ") +
-                      ") but the records' key is " + wanted +
-                      ": make it the same, or set message.key.columns on the connector"});
+  if (key != nullptr) {
+    check_key(table, *key, errors);
+  } else if (table.primary_key.empty()) {
+    errors.push_back({"has no primary key: add one on the source's key"});
   }
-  if (!synced_at.empty() && table.find(synced_at) == nullptr) {
-    errors.push_back({"has no column " + quote_name(synced_at) +
-                      ": set synced_at: \"\" in the pipeline's sink, or add it (timestamptz)"});
-  }
+  check_synced_at(table, synced_at, errors);
   return errors;
 }
 
@@ -311,29 +449,24 @@ Result<StatementPlan, PlanErrors> plan_upsert(const TargetTable& table, const La
                                               const Layout& key, const std::string& synced_at,
                                               Wire wire) {
   auto errors = check_table(table, &key, synced_at);
-  auto parameters = plan_parameters(table, row, wire, errors);
-  if (!synced_at.empty()) {
-    parameters.columns.push_back(quote_name(synced_at));
-    parameters.expressions.emplace_back("pg_catalog.now()");
-  }
-  check_filled(table, parameters.columns, errors);
+  check_synced_at(row, synced_at, errors);
+  Parameters parameters;
+  auto columns = plan_columns(table, row, From::row, wire, parameters, errors);
+  add_synced_at(table, synced_at, columns);
+  check_filled(table, columns, errors);
   if (!errors.empty()) return errors;
-  bool overriding = false;
+
   std::vector<std::string> updates;
   for (const auto& column : table.columns) {
+    if (!columns.contain(column.name)) continue;
+    if (is_in(key, column.name) && !can_look_different(table, column, key)) continue;
     const std::string name = quote_name(column.name);
-    const auto& columns = parameters.columns;
-    if (std::find(columns.begin(), columns.end(), name) == columns.end()) continue;
-    overriding = overriding || column.identity_always;
-    const auto& pk = table.primary_key;
-    if (std::find(pk.begin(), pk.end(), column.name) != pk.end()) continue;
     updates.push_back(name + " = excluded." + name);
   }
-  std::string sql = "INSERT INTO " + quoted_name(table.name) + " (" +
-                    join(parameters.columns, ", ") + ")" +
-                    (overriding ? " OVERRIDING SYSTEM VALUE" : "") + " SELECT " +
-                    join(parameters.expressions, ", ") + " FROM " + parameters.unnest() +
-                    " ON CONFLICT (" + join(quoted(table.primary_key), ", ") + ") DO ";
+  std::vector<std::string> arbiter;
+  for (const auto& column : key.columns) arbiter.push_back(quote_name(column.name));
+  std::string sql =
+      insert(table, columns, parameters) + " ON CONFLICT (" + join(arbiter, ", ") + ") DO ";
   sql += updates.empty() ? "NOTHING" : "UPDATE SET " + join(updates, ", ");
   return StatementPlan{std::move(sql), std::move(parameters.plans)};
 }
@@ -341,12 +474,110 @@ Result<StatementPlan, PlanErrors> plan_upsert(const TargetTable& table, const La
 Result<StatementPlan, PlanErrors> plan_remove(const TargetTable& table, const Layout& key,
                                               Wire wire) {
   auto errors = check_table(table, &key, "");
-  auto parameters = plan_parameters(table, key, wire, errors);
+  Parameters parameters;
+  const auto columns = plan_columns(table, key, From::key, wire, parameters, errors);
   if (!errors.empty()) return errors;
-
   return StatementPlan{"DELETE FROM " + quoted_name(table.name) + " AS t USING " +
-                           parameters.unnest() + " WHERE " + join(parameters.conditions, " AND "),
+                           parameters.unnest() + " WHERE " + columns.are_equal("t"),
                        std::move(parameters.plans)};
+}
+
+Result<StatementPlan, PlanErrors> plan_update(const TargetTable& table, const SentRow& row,
+                                              const Layout& key, From where,
+                                              const std::string& synced_at, Wire wire) {
+  auto errors = check_table(table, &key, synced_at);
+  check_synced_at(row.layout, synced_at, errors);
+  Parameters parameters;
+  auto columns = plan_columns(table, row, From::row, wire, parameters, errors);
+  const auto by_key = plan_columns(table, key, where, wire, parameters, errors);
+  add_synced_at(table, synced_at, columns);
+  const auto set = assignments(table, columns, key, where == From::key, errors);
+  if (!errors.empty()) return errors;
+  return StatementPlan{"UPDATE " + quoted_name(table.name) + " AS t SET " +
+                           (set.empty() ? nothing_to_set(table, row.layout) : join(set, ", ")) +
+                           " FROM " + parameters.unnest(true) + " WHERE " + by_key.are_equal("t") +
+                           " RETURNING u.n",
+                       std::move(parameters.plans)};
+}
+
+Result<StatementPlan, PlanErrors> plan_rotation(const TargetTable& table, const SentRow& row,
+                                                const Layout& key, const std::string& synced_at,
+                                                Wire wire) {
+  auto errors = check_table(table, &key, synced_at);
+  check_synced_at(row.layout, synced_at, errors);
+  Parameters parameters;
+  auto columns = plan_columns(table, row, From::row, wire, parameters, errors);
+  const auto old_key = plan_columns(table, key, From::old_key, wire, parameters, errors);
+  const auto new_key = plan_columns(table, key, From::key, wire, parameters, errors);
+  add_synced_at(table, synced_at, columns);
+  for (const auto& column : table.columns) {
+    if (column.generated || is_in(key, column.name) || columns.contain(column.name)) continue;
+    columns.add(&column, quote_name(column.name), "o." + quote_name(column.name));
+  }
+  const auto set = assignments(table, columns, key, true, errors);
+  if (!errors.empty()) return errors;
+  return StatementPlan{"UPDATE " + quoted_name(table.name) + " AS t SET " +
+                           (set.empty() ? nothing_to_set(table, row.layout) : join(set, ", ")) +
+                           " FROM " + parameters.unnest(true) + " JOIN " + quoted_name(table.name) +
+                           " AS o ON " + old_key.are_equal("o") + " WHERE " +
+                           new_key.are_equal("t") + " RETURNING u.n",
+                       std::move(parameters.plans)};
+}
+
+Result<StatementPlan, PlanErrors> plan_find(const TargetTable& table, const Layout& key,
+                                            Wire wire) {
+  auto errors = check_table(table, &key, "");
+  Parameters parameters;
+  const auto columns = plan_columns(table, key, From::key, wire, parameters, errors);
+  if (!errors.empty()) return errors;
+  return StatementPlan{"SELECT u.n FROM " + parameters.unnest(true) + " JOIN " +
+                           quoted_name(table.name) + " AS t ON " + columns.are_equal("t"),
+                       std::move(parameters.plans)};
+}
+
+Result<StatementPlan, PlanErrors> plan_insert(const TargetTable& table, const Layout& row,
+                                              const std::string& synced_at, Wire wire) {
+  PlanErrors errors;
+  check_synced_at(table, synced_at, errors);
+  check_synced_at(row, synced_at, errors);
+  Parameters parameters;
+  auto columns = plan_columns(table, row, From::row, wire, parameters, errors);
+  add_synced_at(table, synced_at, columns);
+  check_filled(table, columns, errors);
+  if (!errors.empty()) return errors;
+  return StatementPlan{insert(table, columns, parameters), std::move(parameters.plans)};
+}
+
+Result<StatementPlan, PlanErrors> plan_remove_equal(const TargetTable& table, const Layout& row,
+                                                    Wire wire) {
+  PlanErrors errors;
+  Parameters parameters;
+  const auto columns = plan_columns(table, row, From::key, wire, parameters, errors);
+  if (!errors.empty()) return errors;
+  const std::string count = parameters.add({0, Element::int8, false, "", From::count});
+  // As the column would store it: numeric(10,2) has its own text for 1.5.
+  std::vector<std::string> want;
+  std::vector<std::string> have;
+  for (std::size_t i = 0; i < columns.targets.size(); ++i) {
+    want.push_back("(" + columns.expressions[i] + ")::" + columns.targets[i]->type +
+                   "::pg_catalog.text");
+    have.push_back("t." + columns.names[i] + "::pg_catalog.text");
+  }
+  const auto as_one = [](const std::vector<std::string>& texts) {
+    return "ARRAY[" + join(texts, ", ") + "] COLLATE \"C\"";
+  };
+  const std::string name = quoted_name(table.name);
+  return StatementPlan{
+      "WITH want AS MATERIALIZED (SELECT u.n, " + count + " AS many, " + as_one(want) +
+          " AS row FROM " + parameters.unnest(true) +
+          "), found AS (SELECT t.tableoid AS part, t.ctid AS place, want.n, want.many, "
+          "pg_catalog.row_number() OVER (PARTITION BY want.n) AS nth FROM " +
+          name + " AS t JOIN want ON " + as_one(have) +
+          " OPERATOR(pg_catalog.=) want.row) DELETE FROM " + name +
+          " AS t USING found WHERE t.tableoid OPERATOR(pg_catalog.=) found.part AND t.ctid "
+          "OPERATOR(pg_catalog.=) found.place AND found.nth OPERATOR(pg_catalog.<=) found.many "
+          "RETURNING found.n",
+      std::move(parameters.plans)};
 }
 
 }  // namespace lockstep::postgres

@@ -11,6 +11,14 @@
 
 namespace lockstep::postgres {
 
+/// Where a parameter's values stand in a change.
+enum class From : std::uint8_t {
+  row,
+  key,
+  old_key,  ///< Change::other_key
+  count     ///< RowGroup::counts
+};
+
 /// How the cells of one source column become one array parameter.
 struct ParameterPlan {
   std::size_t cell = 0;  ///< index into the row or key
@@ -18,6 +26,7 @@ struct ParameterPlan {
   /// A schemaless number can't go here: nothing says what it counts (days? microseconds?).
   bool refuses_bare_numbers = false;
   std::string column;  ///< for messages
+  From from = From::row;
 };
 
 /// One statement for any number of rows: an array parameter per column.
@@ -44,7 +53,10 @@ bool can_take(const Column& source, const TargetColumn& target);
 /// What is wrong with the table whatever the rows are. `key`: of the records, nullptr if not known.
 PlanErrors check_table(const TargetTable& table, const Layout* key, const std::string& synced_at);
 
-/// INSERT … SELECT FROM unnest(…) ON CONFLICT (primary key) DO UPDATE: rows become what the cells
+/// Whether two keys of this form can be equal at the target although their texts differ.
+bool has_loose_keys(const TargetTable& table, const Layout& key);
+
+/// INSERT … SELECT FROM unnest(…) ON CONFLICT (key) DO UPDATE: rows become what the cells
 /// say, whether they were there or not. Target columns that the source does not have keep their
 /// value or take their default; generated ones are left to the target.
 /// `synced_at`: column set to now(), the transaction's time; empty: none.
@@ -52,8 +64,40 @@ Result<StatementPlan, PlanErrors> plan_upsert(const TargetTable& table, const La
                                               const Layout& key, const std::string& synced_at,
                                               Wire wire);
 
-/// DELETE … USING unnest(…): by primary key; a key that is not there is no error.
+/// DELETE … USING unnest(…): by key; a key that is not there is no error.
 Result<StatementPlan, PlanErrors> plan_remove(const TargetTable& table, const Layout& key,
                                               Wire wire);
+
+/// The rows' columns but for those that were not sent.
+struct SentRow {
+  const Layout& layout;
+  const std::vector<bool>& unchanged;  ///< empty: all are sent
+};
+
+// The statements below return the number, from 1 on, of each row of the parameters that they found.
+
+/// UPDATE … FROM unnest(…): rows that are there become what the cells say. `where`: key, or old_key
+/// for rows that get another key.
+Result<StatementPlan, PlanErrors> plan_update(const TargetTable& table, const SentRow& row,
+                                              const Layout& key, From where,
+                                              const std::string& synced_at, Wire wire);
+
+/// The same for rows that pass their keys round: as no key is ever free, it is all the rest that
+/// moves.
+Result<StatementPlan, PlanErrors> plan_rotation(const TargetTable& table, const SentRow& row,
+                                                const Layout& key, const std::string& synced_at,
+                                                Wire wire);
+
+/// SELECT: whether keys are there.
+Result<StatementPlan, PlanErrors> plan_find(const TargetTable& table, const Layout& key, Wire wire);
+
+/// INSERT, for tables without a key.
+Result<StatementPlan, PlanErrors> plan_insert(const TargetTable& table, const Layout& row,
+                                              const std::string& synced_at, Wire wire);
+
+/// DELETE of as many rows with all these values as there are to be less, in one scan of the table.
+/// Values are compared by their text, and NULL equals NULL.
+Result<StatementPlan, PlanErrors> plan_remove_equal(const TargetTable& table, const Layout& row,
+                                                    Wire wire);
 
 }  // namespace lockstep::postgres

@@ -11,6 +11,7 @@ namespace lockstep::postgres {
 struct Refused {
   std::string message;
   const Change* change = nullptr;  ///< the one at fault, where it is one
+  bool is_about_rows = false;      ///< of the target: in smaller parts it may go
 };
 
 /// The first of a table's problems, in words for the operator.

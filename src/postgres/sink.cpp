@@ -3,6 +3,7 @@
 #include "applier.hpp"
 #include "culprit.hpp"
 #include "error.hpp"
+#include "parts.hpp"
 #include "targets.hpp"
 
 namespace lockstep::postgres {
@@ -39,17 +40,13 @@ class PostgresSink : public Sink {
     for (;;) {
       if (auto connected = connect(); !connected) return connected;
       auto applied = try_to_apply(batch);
-      if (applied || applied.error().kind == SinkError::Kind::busy ||
-          applied.error().kind == SinkError::Kind::moved) {
-        return applied;
-      }
+      if (applied || is_for_later(applied.error())) return applied;
       // A statement that was made before the target's schema changed is refused, or misreads a
       // value, for reasons that are none any more: once more with what the catalog says now.
       const bool is_refused = applied.error().kind == SinkError::Kind::refused;
       const bool may_be_outdated = is_refused && applier_->used_old_statements();
-      if (is_refused && !may_be_outdated && !applied.error().sqlstate.empty()) {
-        applied = explained(batch, std::move(applied).error());
-      }
+      if (is_refused && !may_be_outdated) applied = apply_in_parts(batch, applied.error());
+      if (applied || is_for_later(applied.error())) return applied;
       // After an outage nothing of the old session is worth keeping; after a refusal, its
       // statements.
       applier_.reset();
@@ -74,29 +71,98 @@ class PostgresSink : public Sink {
     return connected;
   }
 
+  /// Nothing is wrong with the connection or its statements.
+  static bool is_for_later(const SinkError& error) {
+    return error.kind == SinkError::Kind::busy || error.kind == SinkError::Kind::moved ||
+           error.kind == SinkError::Kind::waits;
+  }
+
   Result<Done, SinkError> try_to_apply(const Batch& batch) {
+    refused_rows_ = false;
+    return translating_all(batch, [&] { applier_->apply(batch); });
+  }
+
+  Result<Done, SinkError> translating_all(const Batch& batch, const std::function<void()>& body) {
     try {
-      return translating_errors([&] { applier_->apply(batch); });
+      return translating_errors(body);
     } catch (const Refused& refused) {
+      refused_rows_ = refused.is_about_rows;
       if (refused.change == nullptr) return SinkError{SinkError::Kind::refused, refused.message};
-      return SinkError{SinkError::Kind::refused,
-                       "record " + name_of(batch, *refused.change) + ", " + refused.message, "",
-                       record_of(batch, *refused.change)};
+      return of_record(SinkError::Kind::refused, refused.message, batch, *refused.change);
+    } catch (const Unfinished& unfinished) {
+      return of_record(SinkError::Kind::waits, unfinished.message, batch, *unfinished.change);
     } catch (const Moved&) {
       return SinkError{SinkError::Kind::moved,
                        "lockstep.progress, or lockstep.parked, was changed by another"};
     }
   }
 
-  SinkError explained(const Batch& batch, const SinkError& error) {
+  static SinkError of_record(SinkError::Kind kind, const std::string& message, const Batch& batch,
+                             const Change& change) {
+    SinkError error{kind, "record " + name_of(batch, change) + ", " + message};
+    error.culprit = record_of(batch, change);
+    return error;
+  }
+
+  /// Once more, in a transaction anew, if it is about rows: in the order of the source it may go.
+  Result<Done, SinkError> apply_in_parts(const Batch& batch, const SinkError& error) {
+    if (!refused_rows_ && !is_about_rows(error.sqlstate)) {
+      const auto table = applier_->failed_in();
+      if (error.sqlstate.empty() || !table) return error;
+      SinkError named = error;
+      named.message = "target table " + to_string(*table) + ": " + error.message;
+      return named;
+    }
+    std::optional<Stuck> stuck;
+    struct End {};
+    const auto write = [&](pqxx::work& tx) {
+      stuck = Parts{*applier_, tx, batch.changes, error}.write();
+      if (stuck) throw End{};
+      tx.exec("SET CONSTRAINTS ALL IMMEDIATE");
+    };
+    auto applied = [&]() -> Result<Done, SinkError> {
+      try {
+        return translating_all(batch, [&] { applier_->apply(batch, write); });
+      } catch (const End&) {
+        const Change& change = batch.changes[stuck->begin];
+        if (!stuck->unfinished) return stuck->error;
+        return of_record(SinkError::Kind::waits, stuck->error.message, batch, change);
+      }
+    }();
+    if (applied || applied.error().kind != SinkError::Kind::refused) return applied;
+    return explained(batch, stuck, applied.error());
+  }
+
+  SinkError explained(const Batch& batch, std::optional<Stuck> stuck, const SinkError& error) {
     SinkError better = error;
-    auto looked = translating_errors([&] { better = explain(*applier_, batch, error); });
+    auto looked = translating_errors([&] {
+      if (!stuck) stuck = stuck_at_commit(*applier_, batch, error);
+      better = explain(*applier_, batch, *stuck);
+      if (error.sqlstate == "23503") wait_for_other_table(batch, *stuck, better);
+      // No time is left, but something was got done: that first, then on.
+      if (!stuck->is_one() && stuck->begin > 0) {
+        better.kind = SinkError::Kind::waits;
+        better.culprit = record_of(batch, batch.changes[stuck->begin]);
+      }
+    });
     return looked ? better : error;
+  }
+
+  /// A row that refers to one that is still to come, or the other way round: another topic's
+  /// changes may be behind.
+  void wait_for_other_table(const Batch& batch, const Stuck& stuck, SinkError& error) {
+    const auto key = applier_->foreign_key(error.constrained, error.constraint);
+    if (!key || key->child == key->parent) return;
+    const Relation table = applier_->target_of(*batch.changes[stuck.begin].relation);
+    const Relation& other = table == key->child ? key->parent : key->child;
+    error.kind = SinkError::Kind::waits;
+    error.message = "waits for table " + to_string(other) + ": " + error.message;
   }
 
   const SinkConfig config_;
   const std::shared_ptr<SharedTables> shared_;
   std::unique_ptr<Applier> applier_;
+  bool refused_rows_ = false;  ///< the last error is ours, and about rows
 };
 
 /// Whether the session's role may keep its position. Errors: what it may not.

@@ -174,9 +174,12 @@ void Targets::run(pqxx::transaction_base& tx, const Relation& target,
                 then_reload + ": " + statement};
 }
 
-bool Targets::has_altered(const Relation& target) const {
-  return std::any_of(done_.begin(), done_.end(),
-                     [&](const auto& one) { return one.first == target; });
+std::set<Relation> Targets::rolled_back(std::size_t changes) {
+  std::set<Relation> tables;
+  for (std::size_t i = changes; i < done_.size(); ++i) tables.insert(done_[i].first);
+  done_.resize(std::min(changes, done_.size()));
+  if (changes == 0) warnings_.clear();
+  return tables;
 }
 
 void Targets::committed() {
@@ -187,7 +190,7 @@ void Targets::committed() {
   for (const auto& warning : warnings_) {
     spdlog::warn("{} pipeline={}", warning, config_.pipeline);
   }
-  rolled_back();
+  rolled_back(0);
 }
 
 }  // namespace lockstep::postgres

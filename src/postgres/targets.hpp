@@ -61,11 +61,10 @@ class Targets {
 
   /// How many statements it has run in the transaction.
   std::size_t changes() const { return done_.size(); }
-  /// Whether the transaction has changed the table's definition.
-  bool has_altered(const Relation& target) const;
   /// Logs what it has done.
   void committed();
-  void rolled_back() { done_.clear(), warnings_.clear(); }
+  /// All but the first `changes` of its statements; returns their tables.
+  std::set<Relation> rolled_back(std::size_t changes);
 
  private:
   TargetTable create(pqxx::transaction_base& tx, const Relation& target, const Layout& row,

@@ -13,12 +13,31 @@
 
 namespace lockstep::test {
 
+namespace {
+
+/// The name that a quoted identifier stands for.
+std::string without_quotes(const std::string& identifier) {
+  if (!identifier.starts_with('"')) return identifier;
+  std::string name;
+  for (std::size_t i = 1; i + 1 < identifier.size(); ++i) {
+    if (identifier[i] == '"') ++i;
+    name += identifier[i];
+  }
+  return name;
+}
+
+}  // namespace
+
 Connector::Connector(std::string name, const std::vector<std::string>& tables,
                      const Settings& settings)
     : name_{std::move(name)} {
   const Stack& stack = Stack::from_environment();
   std::string list;
-  for (const auto& table : tables) list += (list.empty() ? "" : ",") + ("public." + table);
+  std::string patterns;
+  for (const auto& table : tables) {
+    list += (list.empty() ? "" : ",") + ("public." + table);
+    patterns += (patterns.empty() ? "" : ",") + ("public." + without_quotes(table));
+  }
   Database source{stack.source_url};
   source.exec("GRANT SELECT ON " + list + " TO debezium");
   source.exec("CREATE PUBLICATION " + name_ + " FOR TABLE " + list);
@@ -27,7 +46,7 @@ Connector::Connector(std::string name, const std::vector<std::string>& tables,
       std::ifstream{LOCKSTEP_SOURCE_DIR "/debezium-config/postgres-connector.json"});
   config["name"] = config["topic.prefix"] = config["slot.name"] = config["publication.name"] =
       name_;
-  config["table.include.list"] = list;
+  config["table.include.list"] = patterns;
   for (const auto& [key, value] : settings) {
     config.erase(key);
     if (!value.empty()) config[key] = value;

@@ -14,8 +14,8 @@ class Connector {
  public:
   using Settings = std::map<std::string, std::string>;
 
-  /// The tables must exist, in schema public. Returns when the connector runs. `settings`: other
-  /// than in the file; an empty one is left out.
+  /// The tables must exist, in schema public, and are named as in SQL. Returns when the connector
+  /// runs. `settings`: other than in the file; an empty one is left out.
   Connector(std::string name, const std::vector<std::string>& tables,
             const Settings& settings = {});
   ~Connector();

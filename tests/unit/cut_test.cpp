@@ -53,7 +53,17 @@ TEST_CASE("cut: a partition of which nothing is left is not in the batch any mor
 
 TEST_CASE("cut: in front of the first record nothing is left, and an unknown one cuts nothing") {
   Batch batch = made();
-  CHECK_FALSE(cut_before(batch, {{"t", 0}, {6}}));
   CHECK_FALSE(cut_before(batch, {{"t", 0}, {7}}));
   CHECK_FALSE(cut_before(batch, {{"t", 2}, {8}}));
+  batch.slices[0].expected = NextOffset{6};
+  CHECK_FALSE(cut_before(batch, {{"t", 0}, {6}}));
+}
+
+TEST_CASE("cut: records that were skipped in front of it stay skipped") {
+  Batch batch = made();
+  REQUIRE(cut_before(batch, {{"t", 0}, {6}}));
+  CHECK(batch.changes.empty());
+  REQUIRE(batch.slices.size() == 1);
+  CHECK(batch.slices[0].next == NextOffset{6});
+  CHECK(batch.slices[0].source_ts_us == 0);
 }

@@ -108,15 +108,35 @@ struct Record {
   std::string topic = "dbserver1.public.t";
   std::optional<std::string> key;
   std::optional<std::string> value;
+  std::map<std::string, std::string> headers{};
+  bool follows = false;
+};
+
+struct MapHeaders : debezium::Headers {
+  explicit MapHeaders(const std::map<std::string, std::string>& of) : headers{of} {}
+  std::optional<std::string_view> find(const char* name) const override {
+    ++asked;
+    const auto found = headers.find(name);
+    return found == headers.end() ? std::nullopt : std::optional<std::string_view>{found->second};
+  }
+  std::vector<Header> all() const override { return {}; }
+  const std::map<std::string, std::string>& headers;
+  mutable int asked = 0;
 };
 
 /// Decodes from memory that is overwritten at once: a result that points into it shows.
 Decoded decode(Decoder& decoder, Arena& arena, Record record) {
-  debezium::RawRecord raw{.topic = record.topic, .key = record.key, .value = record.value};
+  const MapHeaders headers{record.headers};
+  const debezium::RawRecord raw{.topic = record.topic,
+                                .key = record.key,
+                                .value = record.value,
+                                .headers = &headers,
+                                .follows = record.follows};
   const Decoded decoded = decoder.decode(raw, arena);
   for (auto* text : {&record.key, &record.value}) {
     if (*text) std::fill((*text)->begin(), (*text)->end(), '\xDD');
   }
+  for (auto& [name, text] : record.headers) std::fill(text.begin(), text.end(), '\xDD');
   std::fill(record.topic.begin(), record.topic.end(), '\xDD');
   return decoded;
 }
@@ -204,8 +224,9 @@ std::vector<std::string_view> column_schemas(std::string_view message) {
 }
 
 constexpr std::string_view no_key_cause =
-    "no key: table without primary key; keyless tables are not supported yet: add a primary key or "
-    "message.key.columns";
+    "no key and no \"before\": rows of a table without a key are found by all their columns; ALTER "
+    "TABLE … REPLICA IDENTITY FULL at the source makes it send them, a primary key or "
+    "message.key.columns makes them needless";
 
 const std::string source = R"({"schema":"public","table":"t","ts_us":7,"sequence":"s"})";
 const std::string key = R"({"id":1})";
@@ -268,7 +289,7 @@ TEST_CASE("decode: each operation of the connector becomes its change") {
       R"(remove public.pairs {a=2, b=} - 0 )",
       R"(create public.notes {id=1} {id=1, body=xxx…2100, seen=1} 1795294979437655 ["88679296","88681760"])",
       R"(update public.notes {id=1} {id=1, body=(unchanged), seen=2} 1795294979440636 ["88682056","88682112"])",
-      "bad: " + std::string{no_key_cause},
+      R"(create public.keyless - {a=1} 1795294979441453 ["88682256","88682256"])",
       R"(update public.fullrow {id=1} {id=1, v=b} 1795294979472113 ["88682368","88682368"])",
       R"(remove public.fullrow {id=1} - 1795294979474257 ["88682504","88682504"])",
       R"(remove public.fullrow {id=1} - 0 )",
@@ -305,7 +326,7 @@ TEST_CASE("decode: without schemas the same operations have untyped cells") {
       R"(remove public.pairs {a=#2, b=} - 0 )",
       R"(create public.notes {id=#1} {id=#1, body=xxx…2100, seen=#1} 1795294990985579 ["93112976","93115440"])",
       R"(update public.notes {id=#1} {id=#1, body=(unchanged), seen=#2} 1795294990985938 ["93115736","93115792"])",
-      "bad: " + std::string{no_key_cause},
+      R"(create public.keyless - {a=#1} 1795294990986281 ["93115936","93115936"])",
       R"(update public.fullrow {id=#1} {id=#1, v=b} 1795294990986628 ["93116048","93116048"])",
       R"(remove public.fullrow {id=#1} - 1795294990986861 ["93116184","93116184"])",
       R"(remove public.fullrow {id=#1} - 0 )",
@@ -887,7 +908,6 @@ TEST_CASE("decode: malformed and unusual envelopes") {
        "malformed time in \"source\""},
       {"a time that is no number", key, with_source(R"("schema":"a","table":"b","ts_us":"x")"),
        "malformed time in \"source\""},
-      {"no key", std::nullopt, bare(R"({"id":1})").value, no_key_cause},
       {"a delete without key", std::nullopt, bare("null", "d").value, no_key_cause},
       {"a key without columns", "{}", bare(R"({"id":1})").value, "bad: key: it has no columns"},
       {"a key that is no object", "1", bare(R"({"id":1})").value, "bad: key: malformed JSON: "},
@@ -1123,4 +1143,121 @@ TEST_CASE("decode: mutilated messages") {
     decode_to_text(decoder, record);
   }
   CHECK(decode_to_text(decoder, bare(R"({"a":1})")) == "create public.t {id=#1} {a=#1} 7 s");
+}
+
+TEST_CASE("decode: a row's new key is told by the records' headers") {
+  const auto typed_key = [](const std::string& id) {
+    return R"({"schema":{"type":"struct","fields":[{"type":"string","optional":false,"field":"id"}],)"
+           R"("optional":false,"name":"k"},"payload":{"id":")" +
+           id + R"("}})";
+  };
+  const auto value = [](char op, const std::string& after) {
+    return R"({"before":null,"after":)" + after + R"(,"source":)" + source + R"(,"op":")" + op +
+           "\"}";
+  };
+  Decoder decoder;
+  Arena arena;
+  const auto other_key = [&](Record record) -> std::string {
+    const auto decoded = decode(decoder, arena, std::move(record));
+    if (const auto* bad = std::get_if<BadRecord>(&decoded)) return "bad: " + bad->cause;
+    const Key* const key = std::get<Change>(decoded).other_key;
+    return key == nullptr ? "none" : text_of(key->layout, key->cells);
+  };
+  const auto removed = [&](const std::string& id, const std::string& to) {
+    return other_key({.key = typed_key(id),
+                      .value = value('d', "null"),
+                      .headers = {{"__debezium.newkey", to}}});
+  };
+  const auto created = [&](const std::string& id, const std::string& from, bool follows = true) {
+    return other_key({.key = typed_key(id),
+                      .value = value('c', R"({"id":"x"})"),
+                      .headers = {{"__debezium.oldkey", from}},
+                      .follows = follows});
+  };
+  const std::string advice =
+      "bad: header __debezium.oldkey is not like the key: set header.converter="
+      "org.apache.kafka.connect.json.JsonConverter on the connector";
+
+  SECTION("as JSON without a schema, Connect's default") {
+    CHECK(removed("a", R"({"id":"b \"q\""})") == R"({id=b "q"})");
+    CHECK(created("b", R"({"id":"a"})") == "{id=a}");
+  }
+  SECTION("as JSON with a schema") {
+    CHECK(removed("a", typed_key("b")) == "{id=b}");
+    CHECK(created("b", typed_key("a")) == "{id=a}");
+  }
+  SECTION("a tombstone tells it, too, and the create still follows") {
+    CHECK(removed("a", R"({"id":"b"})") == "{id=b}");
+    CHECK(other_key({.key = typed_key("a"),
+                     .value = std::nullopt,
+                     .headers = {{"__debezium.newkey", R"({"id":"b"})"}},
+                     .follows = true}) == "{id=b}");
+    CHECK(created("b", R"({"id":"a"})") == "{id=a}");
+  }
+  SECTION("what can't be read is a delete, then a create") {
+    CHECK(removed("a", "{\"id\":\"b\nc\"}") == "none");
+    CHECK(created("b\\nc", R"({"id":"a"})") == "{id=a}");
+    CHECK(removed("a\\nb", R"({"id":"c"})") == "none");
+    CHECK(created("c", "{\"id\":\"a\nb\"}") == "none");
+    CHECK(removed("a", R"({"other":"b"})") == "none");
+    CHECK(removed("a", R"({"id":7})") == "none");
+  }
+  SECTION("but not if the delete is no more") {
+    CHECK(created("b", "Struct{id=a}", false) == advice);
+    CHECK(removed("a", R"({"id":"b"})") == "{id=b}");
+    CHECK(created("b", "Struct{id=a}") == advice);
+  }
+  SECTION("it is only looked for where it can be") {
+    const std::map<std::string, std::string> none;
+    const MapHeaders headers{none};
+    const auto look = [&](char op, bool follows) {
+      const auto text = value(op, op == 'd' ? "null" : R"({"id":"x"})");
+      const auto id = typed_key("a");
+      headers.asked = 0;
+      decoder.decode({"dbserver1.public.t", id, text, &headers, follows}, arena);
+      return headers.asked;
+    };
+    CHECK(look('c', false) == 1);
+    CHECK(look('c', true) == 0);
+    CHECK(look('d', true) == 1);
+    CHECK(look('c', true) == 0);
+    CHECK(look('u', true) == 0);
+    CHECK(look('r', false) == 0);
+  }
+}
+
+TEST_CASE("decode: of a table without a key the row before is what it is found by") {
+  Decoder decoder;
+  const auto decoded = [&](const std::string& before, const std::string& after, char op) {
+    return decode_to_text(decoder, {.key = std::nullopt,
+                                    .value = R"({"before":)" + before + R"(,"after":)" + after +
+                                             R"(,"source":)" + source + R"(,"op":")" + op + "\"}"});
+  };
+  CHECK(decoded("null", R"({"a":1})", 'c') == "create public.t - {a=#1} 7 s");
+  CHECK(decoded(R"({"a":1})", R"({"a":2})", 'u') == "update public.t {a=#1} {a=#2} 7 s");
+  CHECK(decoded(R"({"a":1})", "null", 'd') == "remove public.t {a=#1} - 7 s");
+  CHECK(decoded("null", R"({"a":2})", 'u') == "bad: " + std::string{no_key_cause});
+  CHECK(decoded("null", R"({"a":2})", 'r') == "read public.t - {a=#2} 7 s");
+}
+
+TEST_CASE("decode: keys that are equal at the source are the same bytes") {
+  const auto bytes = [](const std::string& type, const std::string& id) {
+    static Decoder decoder;
+    static Arena arena;
+    const auto decoded = decode(
+        decoder, arena,
+        {.key =
+             R"({"schema":{"type":"struct","fields":[{"type":")" + type +
+             R"(","optional":false,"field":"id","parameters":{"__debezium.source.column.type":)" +
+             (type == "string" ? R"("NUMERIC")" : R"("FLOAT8")") + R"(}}],"optional":false},)" +
+             R"("payload":{"id":)" + id + "}}",
+         .value = std::nullopt});
+    return std::string{std::get<Change>(decoded).key_bytes};
+  };
+  CHECK(bytes("double", "0.0") == bytes("double", "-0.0"));
+  CHECK(bytes("double", "0.5") != bytes("double", "-0.5"));
+  CHECK(bytes("string", R"("1.50")") == bytes("string", R"("1.5")"));
+  CHECK(bytes("string", R"("100")") != bytes("string", R"("1")"));
+  CHECK(bytes("string", R"("1.0E-7")") == bytes("string", R"("1E-7")"));
+  CHECK(bytes("string", R"("0.00")") == bytes("string", R"("0")"));
 }

@@ -15,6 +15,18 @@ const std::string truncation = R"({"source":{"schema":"public","table":"a","ts_u
 const std::string key = R"({"id":1})";
 const Lane::Time now{std::chrono::seconds{1000}};
 
+struct ListHeaders : debezium::Headers {
+  explicit ListHeaders(const std::vector<Header>& of) : headers{of} {}
+  std::optional<std::string_view> find(const char* name) const override {
+    for (const auto& header : headers) {
+      if (header.name == name) return header.value;
+    }
+    return std::nullopt;
+  }
+  std::vector<Header> all() const override { return headers; }
+  const std::vector<Header>& headers;
+};
+
 struct IntakeFixture {
   explicit IntakeFixture(std::optional<std::size_t> letters_per_minute = std::nullopt)
       : letterbox{letters_per_minute} {
@@ -23,8 +35,9 @@ struct IntakeFixture {
 
   void accept(std::int64_t offset, const std::string& value, const std::string& record_key = key,
               const std::vector<Header>& headers = {}) {
+    const ListHeaders all{headers};
     intake.accept(
-        {{tp.topic, record_key, value}, tp.partition, {offset}, [&] { return headers; }},
+        {{tp.topic, record_key, value, &all}, tp.partition, {offset}},
         [this](const std::string&) {
           ++counted;
           return partitions;

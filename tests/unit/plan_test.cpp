@@ -215,7 +215,8 @@ TEST_CASE("plan: a table that does not fit is told how to make it fit") {
     table.primary_key = {"id", "name"};
     CHECK(error_of(plan_upsert(table, id_key, id_key, "", Wire::binary)) ==
           "has primary key (id, name) but the records' key is (id): make it the same, or set "
-          "message.key.columns on the connector");
+          "message.key.columns on the connector; a unique index on (id) will do, too, if all its "
+          "columns are NOT NULL");
   }
   SECTION("a column that nothing gives a value, but for one that is stamped") {
     auto table = users();
@@ -232,7 +233,8 @@ TEST_CASE("plan: a table that does not fit is told how to make it fit") {
                         source("w", ValueType::text, "string")}};
     CHECK(error_of(plan_upsert(table, wrong, id_key, "stamped", Wire::binary)) ==
           "has primary key (v) but the records' key is (id): make it the same, or set "
-          "message.key.columns on the connector\n"
+          "message.key.columns on the connector; a unique index on (id) will do, too, if all its "
+          "columns are NOT NULL\n"
           "has no column \"stamped\": set synced_at: \"\" in the pipeline's sink, or add it "
           "(timestamptz)\n"
           "has column \"v\" (bytea), which can't take the source's string: hex and base64 can't be "

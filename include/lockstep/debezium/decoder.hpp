@@ -5,17 +5,34 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "lockstep/model/arena.hpp"
 #include "lockstep/model/change.hpp"
+#include "lockstep/model/letter.hpp"
 
 namespace lockstep::debezium {
+
+/// The headers of a record. Every record of Debezium's has some, and to look one up costs more than
+/// to decode a short row: the decoder asks only where one matters.
+class Headers {
+ public:
+  /// Valid as long as the record; nullopt: there is none of that name, or it is null.
+  virtual std::optional<std::string_view> find(const char* name) const = 0;
+  virtual std::vector<Header> all() const = 0;
+
+ protected:
+  ~Headers() = default;
+};
 
 /// One Kafka record as it came; nullopt is Kafka's null.
 struct RawRecord {
   std::string_view topic;
   std::optional<std::string_view> key;
   std::optional<std::string_view> value;
+  const Headers* headers = nullptr;  ///< nullptr: none
+  /// Whether the record before it in its topic was the last one that the decoder got of it.
+  bool follows = false;
 };
 
 /// Why a record that is no change of a row is passed over. Each is counted under its name.
@@ -24,6 +41,7 @@ enum class SkipRule : std::uint8_t {
   transaction_metadata,  ///< BEGIN and END of provide.transaction.metadata
   logical_message,       ///< op "m": pg_logical_emit_message
   empty,                 ///< neither key nor value
+  old_key,               ///< the delete that announces a new key of the row: see Change::in_order
 };
 std::string_view name(SkipRule rule);
 

@@ -50,6 +50,8 @@ class Message {
   std::optional<std::string_view> key() const;    ///< nullopt: Kafka's null
   std::optional<std::string_view> value() const;  ///< nullopt: Kafka's null, a tombstone
   std::vector<Header> headers() const;            ///< in their order; names can come twice
+  /// The last of this name. The first call reads all headers of the message, at a cost.
+  std::optional<std::string_view> header(const char* name) const;
 
  private:
   struct Destroy {

@@ -99,17 +99,34 @@ constexpr bool is_upsert(Op op) noexcept {
   return op == Op::create || op == Op::update || op == Op::read;
 }
 
+/// What a row is found by.
+struct Key {
+  const Layout* layout = nullptr;
+  std::span<const Cell> cells;
+  /// The same as bytes: of one layout, equal if and only if the keys are equal.
+  std::string_view bytes;
+};
+
 /// One change of one table, decoded. All it points to lives in its batch's arena or its decoder.
 struct Change {
   Op op = Op::create;
+  bool has_key = true;         ///< false: of a table without one; see `key`
+  bool has_unchanged = false;  ///< there are cells in `row` that the source did not send
+  /// Whether it stands in order with all changes of its topic, whatever their keys: there is one
+  /// partition only.
+  bool in_order = false;
   std::int32_t partition = 0;  ///< of the record; which topic's, its batch's slices say
   const Relation* relation = nullptr;
 
-  /// The record's key: what Debezium takes for the row's identity. No cells for a truncate.
+  /// The record's key: what Debezium takes for the row's identity. No cells for a truncate. Of a
+  /// record without one: the whole row before the change, no cells if there was none.
   const Layout* key_layout = nullptr;
   std::span<const Cell> key;
   /// The same as bytes: equal if and only if the keys are equal.
   std::string_view key_bytes;
+  /// A row whose key changes comes as a remove and a create. Of the create: the key that the row
+  /// had; of the remove: the key that it gets. nullptr: the row keeps its key.
+  const Key* other_key = nullptr;
 
   /// The row after the change; only for upserts.
   const Layout* row_layout = nullptr;

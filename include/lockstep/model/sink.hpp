@@ -22,6 +22,8 @@ struct SinkError {
     refused,      ///< the target won't have this batch (constraint, missing table, unknown type):
                   ///< its table must wait for an operator
     moved,        ///< another owner has moved the position: forget the batch, read it anew
+    waits,        ///< a change needs what is still to come, of another table or of its own: what is
+                  ///< before the culprit can be applied, the rest read again later
   };
   /// A record, for people to look up.
   struct Culprit {
@@ -32,6 +34,8 @@ struct SinkError {
   Kind kind;
   std::string message;               ///< for logs: never a row's value
   std::string sqlstate{};            ///< empty if it is not PostgreSQL's
+  std::string constraint{};          ///< that is violated, where known
+  Relation constrained{};            ///< the table that has it
   std::optional<Culprit> culprit{};  ///< the record that caused it, where known
 };
 

@@ -23,13 +23,26 @@ struct TargetColumn {
   bool wants_value = false;      ///< NOT NULL, and neither a default nor a trigger gives a value
   bool not_null = false;
   bool is_domain = false;
-  std::int32_t modifier = -1;  ///< pg_attribute.atttypmod: length, precision and scale
+  std::int32_t modifier = -1;   ///< pg_attribute.atttypmod: length, precision and scale
+  bool has_loose_text = false;  ///< its collation takes different texts for equal
+};
+
+/// A unique constraint or index over whole columns and all rows.
+struct UniqueKey {
+  std::string name;
+  std::vector<std::string> columns;
+  bool deferrable = false;
+  bool not_null = true;  ///< all columns are
 };
 
 struct TargetTable {
   Relation name;
   std::vector<TargetColumn> columns;     ///< in the table's order
   std::vector<std::string> primary_key;  ///< column names; empty: none
+  std::vector<UniqueKey> unique_keys{};  ///< the primary key, too
+  std::vector<Relation> references{};    ///< tables that its foreign keys point to, not itself
+  bool is_referenced = false;            ///< by another table's foreign key
+  bool has_deferrable = false;           ///< a constraint of it, or on it, can be checked at COMMIT
 
   const TargetColumn* find(const std::string& column) const {
     for (const auto& c : columns) {
@@ -60,6 +73,13 @@ bool has_schema(pqxx::transaction_base& tx, const std::string& name);
 bool may_create_in(pqxx::transaction_base& tx, const std::string& schema);
 /// Whether it may alter the table.
 bool owns(pqxx::transaction_base& tx, const Relation& name);
+struct ForeignKey {
+  Relation child;
+  Relation parent;
+};
+/// A foreign key of a table, by its name; nullopt: it has none such.
+std::optional<ForeignKey> read_foreign_key(pqxx::transaction_base& tx, const Relation& table,
+                                           const std::string& constraint);
 
 /// Which of `rights` ("SELECT", "INSERT" …) this session's role lacks on a table that is there:
 /// "INSERT, DELETE"; "": none. All of them where it may not use the table's schema.
