@@ -122,10 +122,9 @@ void Dispatcher::wait(std::size_t index, const SinkError& error, std::unique_ptr
   }
   const std::string cause = where(error, *batch) + ": " + error.message;
   lane->forget_in_flight();
-  lane->evict();
+  lane->read_more_later(cause, now);
   ledger_.suspend(lane->topic());
   if (error.culprit && cut_before(*batch, *error.culprit)) lane->returned(std::move(batch));
-  lane->read_later(cause, now);
   report_.retried();
   report_.waits(index);
 }

@@ -50,6 +50,8 @@ class Applier {
 
   /// The changes' rows.
   void write(pqxx::work& tx, std::span<const Change> changes);
+  /// What was written under a savepoint is undone, and with it when constraints are checked.
+  void rolled_back() { constraints_wait_ = false; }
 
   /// Writes only the rows, for no longer than `limit`, and rolls back.
   void try_out(std::span<const Change> changes, std::chrono::milliseconds limit);
