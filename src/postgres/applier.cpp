@@ -20,6 +20,7 @@ constexpr std::size_t most_statements = 400;
 std::span<const Cell> cells_of(const Change& change, From from) {
   switch (from) {
     case From::row:
+    case From::sent:
       return change.row;
     case From::key:
       return change.key;
@@ -33,6 +34,7 @@ std::span<const Cell> cells_of(const Change& change, From from) {
 
 /// How many of the changes from `begin` on go into one statement.
 std::size_t end_of_statement(const StatementPlan& plan, Changes changes, std::size_t begin) {
+  if (plan.takes_all) return changes.size();
   std::size_t end = begin;
   for (std::size_t bytes = 0; end != changes.size() && bytes < max_statement_bytes; ++end) {
     for (const auto& parameter : plan.parameters) {
@@ -50,7 +52,8 @@ const std::string to_send_all =
 /// Adds the change's value. False: it has no binary form that we write.
 bool add(BinaryArray& array, const ParameterPlan& parameter, const Change& change) {
   const Cell& cell = cells_of(change, parameter.from)[parameter.cell];
-  if (cell.is_null()) {
+  if (parameter.from == From::sent) return array.add(cell.is_unchanged() ? "f" : "t");
+  if (cell.is_null() || (cell.is_unchanged() && parameter.may_be_unchanged)) {
     array.add_null();
     return true;
   }

@@ -176,7 +176,11 @@ std::vector<std::string> problems_of(const std::optional<TargetTable>& table, co
                                      const std::string& synced_at, const std::string& lacking) {
   if (!table) return {"does not exist: create it"};
   PlanErrors errors;
-  if (form.row == nullptr) {
+  if (form.row != nullptr && !form.has_key) {
+    if (auto plan = plan_insert(*table, *form.row, synced_at, Wire::binary); !plan) {
+      errors = std::move(plan).error();
+    }
+  } else if (form.row == nullptr) {
     errors = check_table(*table, form.key, synced_at);
   } else if (auto plan = plan_upsert(*table, *form.row, *form.key, synced_at, Wire::binary);
              !plan) {

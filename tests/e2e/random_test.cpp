@@ -124,9 +124,9 @@ std::string with(std::string text, const std::string& suffix) {
 }
 
 std::string rows_of(Database& database, const std::string& table, const std::string& columns) {
-  return database.text("SELECT coalesce(string_agg(r, E'\\n' ORDER BY r), '') FROM (SELECT left(row(" +
-                       columns + ")::text, 60) || md5(row(" + columns + ")::text) AS r FROM " +
-                       table + ") rows");
+  return database.text(
+      "SELECT coalesce(string_agg(r, E'\\n' ORDER BY r), '') FROM (SELECT left(row(" + columns +
+      ")::text, 60) || md5(row(" + columns + ")::text) AS r FROM " + table + ") rows");
 }
 
 }  // namespace
@@ -152,8 +152,7 @@ TEST_CASE("random: whatever happens to rows, keys and tables, both sides are equ
   }
   target.exec("RESET search_path");
 
-  const Connector connector{
-      name, {"rows" + suffix, "numbers" + suffix, "keyless" + suffix}};
+  const Connector connector{name, {"rows" + suffix, "numbers" + suffix, "keyless" + suffix}};
   DaemonConfig some{name + "_some", {"^" + name + "[.]public[.].*"}};
   some.max_events = 100 + below(1000);
   some.sink = {{"synced_at", "\"\""}};
@@ -164,7 +163,7 @@ TEST_CASE("random: whatever happens to rows, keys and tables, both sides are equ
   Daemon daemon{name, {some, few}};
 
   source.exec("SELECT setseed(" + std::to_string(below(1000)) + " / 1000.0)");
-  const auto counts = source.exec("CALL history" + suffix + "(700, '{}')");
+  const auto counts = source.exec("CALL history" + suffix + "(2500, '{}')");
   const std::string done = counts.at(0).at(0).value_or("");
   INFO(done);
 
@@ -179,11 +178,10 @@ TEST_CASE("random: whatever happens to rows, keys and tables, both sides are equ
       });
     }
   }
-  for (const auto* kind :
-       {"insert", "update", "update of the large", "unique value", "swap of unique values",
-        "key change", "rotation", "delete", "truncate", "number insert", "number update",
-        "number key change", "number delete", "keyless insert", "keyless update",
-        "keyless delete"}) {
+  for (const auto* kind : {"insert", "update", "update of the large", "unique value",
+                           "swap of unique values", "key change", "rotation", "delete", "truncate",
+                           "number insert", "number update", "number key change", "number delete",
+                           "keyless insert", "keyless update", "keyless delete"}) {
     CAPTURE(kind);
     CHECK(source.number("SELECT coalesce(('" + done + "'::jsonb->>'" + kind + "')::int, 0)") > 5);
   }

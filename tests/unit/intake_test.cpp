@@ -18,9 +18,10 @@ const Lane::Time now{std::chrono::seconds{1000}};
 struct IntakeFixture {
   IntakeFixture() { ledger.begin(tp, lane_index, NextOffset{10}); }
 
-  void accept(std::int64_t offset, const std::string& value) {
+  void accept(std::int64_t offset, const std::optional<std::string>& value,
+              const debezium::Headers* headers = nullptr) {
     intake.accept(
-        {{tp.topic, key, value}, tp.partition, {offset}},
+        {{tp.topic, key, value, headers}, tp.partition, {offset}},
         [this](const std::string&) {
           ++counted;
           return partitions;
@@ -106,6 +107,43 @@ TEST_CASE("intake: a truncate is kept where its order is known") {
     CHECK(f.lane().state() == State::waiting);
     CHECK(f.read() == NextOffset{11});
     CHECK_FALSE(f.lane().takes_records());
+  }
+}
+
+TEST_CASE("intake: of a row's new key only the create is kept where their order is known") {
+  struct OtherKey : debezium::Headers {
+    std::optional<std::string_view> find(const char*) const override { return R"({"id":2})"; }
+  };
+  const OtherKey other_key;
+  const std::string deleted =
+      R"({"before":null,"after":null,"source":{"schema":"public","table":"a"},"op":"d"})";
+  IntakeFixture f;
+  const auto accept_all = [&] {
+    f.accept(10, deleted, &other_key);
+    f.accept(11, std::nullopt, &other_key);
+    f.accept(12, row, &other_key);
+  };
+  SECTION("one partition") {
+    accept_all();
+    CHECK(f.read() == NextOffset{13});
+    const auto batch = f.lanes.change(f.lane_index)->take(now);
+    REQUIRE(batch->changes.size() == 1);
+    CHECK(batch->changes[0].in_order);
+    CHECK(batch->changes[0].other_key != nullptr);
+    CHECK(batch->records == 3);
+  }
+  SECTION("several partitions") {
+    f.partitions = 2;
+    accept_all();
+    const auto batch = f.lanes.change(f.lane_index)->take(now);
+    REQUIRE(batch->changes.size() == 3);
+    CHECK_FALSE(batch->changes[2].in_order);
+  }
+  SECTION("the brokers don't say: it waits to be read again") {
+    f.partitions = std::nullopt;
+    accept_all();
+    CHECK(f.lane().state() == State::waiting);
+    CHECK(f.read() == NextOffset{10});
   }
 }
 
