@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::chrono::milliseconds moved_delay{1000};
 // How long a change waits for those of other tables while none of them is applied.
-constexpr std::chrono::seconds longest_wait{60};
+constexpr std::chrono::seconds longest_without_others{60};
 
 /// The record that the error is about, or the ranges of the batch.
 std::string where(const SinkError& error, const Batch& batch) {
@@ -116,7 +116,7 @@ void Dispatcher::wait(std::size_t index, const SinkError& error, std::unique_ptr
     return;
   }
   const auto& trouble = lane->trouble();
-  if (trouble && now - std::max(trouble->since, last_applied_) > longest_wait) {
+  if (trouble && now - std::max(trouble->since, last_applied_) > longest_without_others) {
     refuse(index, error, std::move(batch), now);
     return;
   }

@@ -123,7 +123,7 @@ std::string with(std::string text, const std::string& suffix) {
   return text;
 }
 
-std::string rows_of(Database& database, const std::string& table, const std::string& columns) {
+std::string digests_of(Database& database, const std::string& table, const std::string& columns) {
   return database.text(
       "SELECT coalesce(string_agg(r, E'\\n' ORDER BY r), '') FROM (SELECT left(row(" + columns +
       ")::text, 60) || md5(row(" + columns + ")::text) AS r FROM " + table + ") rows");
@@ -168,12 +168,14 @@ TEST_CASE("random: whatever happens to rows, keys and tables, both sides are equ
   INFO(done);
 
   for (const auto& schema : {std::string{"public"}, small}) {
-    for (const auto& [table, columns] :
-         {std::pair{"rows", "id, u, parent, n, big"}, std::pair{"numbers", "a, b, n, big"},
-          std::pair{"keyless", "a, b"}}) {
-      const auto want = rows_of(source, table + suffix, columns);
+    const std::pair<std::string, std::string> tables_and_columns[] = {
+        {"rows", "id, u, parent, n, big"}, {"numbers", "a, b, n, big"}, {"keyless", "a, b"}};
+    for (const auto& one : tables_and_columns) {
+      const auto& table = one.first;  // clang 14 has no structured bindings in lambdas
+      const auto& columns = one.second;
+      const auto want = digests_of(source, table + suffix, columns);
       eventually(std::chrono::seconds{50}, schema + "." + table + suffix + " has\n" + want, [&] {
-        const auto have = rows_of(target, schema + "." + table + suffix, columns);
+        const auto have = digests_of(target, schema + "." + table + suffix, columns);
         return have == want ? "" : have;
       });
     }

@@ -407,7 +407,6 @@ TEST_CASE("shapes: every shape of change arrives, or stops its table with what t
   };
   // All at once, each waited for in turn: the time is Debezium's.
   const auto await = [&](const Run& run, const std::string& schema, bool may_stop) {
-    INFO(run.c.name << " in " << schema);
     std::string seen;
     const auto end = std::chrono::steady_clock::now() + seconds{may_stop ? 30 : 40};
     bool arrived = false;
@@ -428,7 +427,8 @@ TEST_CASE("shapes: every shape of change arrives, or stops its table with what t
       }
       if (!arrived) std::this_thread::sleep_for(std::chrono::milliseconds{100});
     }
-    CHECK(seen == "");
+    INFO(run.c.name << " in " << schema << ": " << seen);
+    CHECK(seen.empty());
     return arrived;
   };
 
