@@ -131,6 +131,22 @@ const Change& merged(const Change& later, const Change& earlier, TableChanges& t
   return made;
 }
 
+/// A row with the columns of another layout; those that it does not have are as the target has
+/// them.
+const Change& in_layout(const Layout& layout, const Change& change, TableChanges& table) {
+  if (change.row_layout == &layout) return change;
+  std::vector<Cell> row;
+  for (const auto& column : layout.columns) {
+    const Cell* const cell = find(change, column.name);
+    row.push_back(cell == nullptr ? Cell::unchanged() : *cell);
+  }
+  Change& made = table.made.emplace_back(change);
+  made.row_layout = &layout;
+  made.row = table.arena.copy(std::span<const Cell>{row});
+  made.has_unchanged = true;
+  return made;
+}
+
 // ---- Rows that keep their key
 
 /// The last change of each key, in the order in which the keys first came.
@@ -392,12 +408,27 @@ class Tracker {
         at = next->second;
       }
       const bool is_circle = chain.size() > 1 && at == begin;
-      auto& into = is_circle ? table_.rotations : table_.moves;
+      if (is_circle) table_.rotations.push_back({slots_[begin].row.change->row_layout, {}, {}, {}});
       for (auto end = chain.rbegin(); end != chain.rend(); ++end) {
         const Slot& slot = slots_[*end];
-        append_row(into, move_from(slots_[slot.row.origin].key, *slot.row.change));
+        const Change& moved = move_from(slots_[slot.row.origin].key, *slot.row.change);
+        if (is_circle) {
+          add_to_circle(table_.rotations.back(), moved);
+        } else {
+          append_row(table_.moves, moved);
+        }
       }
     }
+  }
+
+  /// One statement has to read all of its rows before it writes one: they get one layout.
+  void add_to_circle(RowGroup& circle, const Change& change) {
+    const Change& row = in_layout(*circle.layout, change, table_);
+    circle.unchanged.resize(row.row.size());
+    for (std::size_t i = 0; i < row.row.size(); ++i) {
+      if (row.row[i].is_unchanged()) circle.unchanged[i] = true;
+    }
+    circle.changes.push_back(&row);
   }
 
   TableChanges& table_;

@@ -37,7 +37,7 @@ void Lane::filled() {
   if (!filling_) return;
   if (filling_->records == 0) {
     filling_.reset();
-  } else if (is_full(*filling_, limits_)) {
+  } else if (is_full(*filling_, limits())) {
     filling_->changes.shrink_to_fit();
     queued_bytes_ += filling_->bytes();
     queue_.push_back(std::move(filling_));
@@ -45,6 +45,12 @@ void Lane::filled() {
 }
 
 // ---- Handing over
+
+BatchLimits Lane::limits() const noexcept {
+  BatchLimits limits = limits_;
+  limits.max_events <<= doublings_;
+  return limits;
+}
 
 bool Lane::held(Time now) const noexcept {
   return held_ && trouble_ && now < trouble_->retry_at;
@@ -55,11 +61,11 @@ bool Lane::ready(Time now, bool hurry, const Remaining& remaining) const {
   if (!queue_.empty()) return true;
   if (!filling_) return false;
   if (hurry || intake_ != Intake::open) return true;  // nothing more will come
-  if (now < due_at(*filling_, limits_)) return false;
+  if (now < due_at(*filling_, limits())) return false;
   if (now >= filling_->begun + longest_fill) return true;
   constexpr std::size_t first_share = 8;
-  if (rested_ && filling_->records >= limits_.max_events / first_share) return true;
-  const auto room = static_cast<std::int64_t>(limits_.max_events - filling_->records);
+  if (rested_ && filling_->records >= limits().max_events / first_share) return true;
+  const auto room = static_cast<std::int64_t>(limits().max_events - filling_->records);
   return remaining(*filling_) < room;
 }
 
@@ -69,7 +75,7 @@ std::optional<Lane::Time> Lane::ready_at(Time now) const {
   }
   Time at = held_ && trouble_ ? trouble_->retry_at : Time::min();
   if (queue_.empty() && intake_ == Intake::open) {
-    const Time due = due_at(*filling_, limits_);
+    const Time due = due_at(*filling_, limits());
     at = std::max(at, due > now ? due : filling_->begun + longest_fill);
   }
   return at > now ? std::optional{at} : std::nullopt;
@@ -101,7 +107,9 @@ void Lane::applied() {
   forget_in_flight();
   rested_ = empty();
   held_ = false;
-  if (intake_ == Intake::open) trouble_.reset();
+  if (intake_ != Intake::open) return;
+  trouble_.reset();
+  doublings_ = 0;
 }
 
 void Lane::returned(std::unique_ptr<Batch> batch) {
@@ -136,6 +144,13 @@ void Lane::read_later(std::string cause, Time now) {
   fail(std::move(cause), now);
 }
 
+void Lane::read_more_later(std::string cause, Time now) {
+  constexpr int most_doublings = 16;  // max_bytes bounds it, too
+  evict();
+  doublings_ = std::min(doublings_ + 1, most_doublings);
+  read_later(std::move(cause), now);
+}
+
 void Lane::pause() {
   intake_ = Intake::paused;
   drop();
@@ -160,6 +175,7 @@ void Lane::evict() {
 void Lane::drop() noexcept {
   forget_batches();
   held_ = false;
+  doublings_ = 0;
   if (intake_ == Intake::later) intake_ = Intake::open;
   if (intake_ != Intake::stopped) trouble_.reset();
 }

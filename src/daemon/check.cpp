@@ -27,6 +27,7 @@ struct Sample {
   const Relation* relation = nullptr;
   const Layout* key = nullptr;
   const Layout* row = nullptr;
+  bool has_key = true;
   std::int64_t source_ts_us = 0;
   std::string unreadable{};
 };
@@ -47,10 +48,11 @@ class Samples {
       return true;
     }
     const auto* change = std::get_if<Change>(&decoded);
-    if (change == nullptr || change->key_layout == nullptr) return false;
-    const bool is_known = sample.key != nullptr || !sample.unreadable.empty();
+    if (change == nullptr || change->op == Op::truncate) return false;
+    const bool is_known = sample.relation != nullptr || !sample.unreadable.empty();
     if (change->row_layout == nullptr && is_known) return false;
-    sample = {change->relation, change->key_layout, change->row_layout, change->source_ts_us};
+    sample = {change->relation, change->key_layout, change->row_layout, change->has_key,
+              change->source_ts_us};
     return change->row_layout != nullptr;
   }
 
@@ -98,7 +100,7 @@ Table describe(const std::string& topic, int partitions, kafka::Looked looked,
   table.state = std::to_string(partitions) + (partitions == 1 ? " partition" : " partitions");
   const Sample* const sample = samples.newest(topic);
   if (sample != nullptr && sample->relation != nullptr) {
-    table.form = postgres::TableForm{*sample->relation, sample->key, sample->row};
+    table.form = postgres::TableForm{*sample->relation, sample->key, sample->row, sample->has_key};
   } else if (auto named = source_table_of(topic)) {
     table.form = postgres::TableForm{std::move(*named)};
   }

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::chrono::milliseconds moved_delay{1000};
 // How long a change waits for those of other tables while none of them is applied.
-constexpr std::chrono::seconds longest_wait{60};
+constexpr std::chrono::seconds longest_without_others{60};
 
 /// The record that the error is about, or the ranges of the batch.
 std::string where(const SinkError& error, const Batch& batch) {
@@ -117,16 +117,15 @@ void Dispatcher::wait(std::size_t index, const SinkError& error, std::unique_ptr
     return;
   }
   const auto& trouble = lane->trouble();
-  if (trouble && now - std::max(trouble->since, last_applied_) > longest_wait) {
+  if (trouble && now - std::max(trouble->since, last_applied_) > longest_without_others) {
     refuse(index, error, std::move(batch), now);
     return;
   }
   const std::string cause = where(error, *batch) + ": " + error.message;
   lane->forget_in_flight();
-  lane->evict();
+  lane->read_more_later(cause, now);
   ledger_.suspend(lane->topic());
   if (error.culprit && cut_before(*batch, *error.culprit)) lane->returned(std::move(batch));
-  lane->read_later(cause, now);
   report_.retried();
   report_.waits(index);
 }

@@ -21,6 +21,7 @@ constexpr std::size_t most_statements = 400;
 std::span<const Cell> cells_of(const Change& change, From from) {
   switch (from) {
     case From::row:
+    case From::sent:
       return change.row;
     case From::key:
       return change.key;
@@ -34,6 +35,7 @@ std::span<const Cell> cells_of(const Change& change, From from) {
 
 /// How many of the changes from `begin` on go into one statement.
 std::size_t end_of_statement(const StatementPlan& plan, Changes changes, std::size_t begin) {
+  if (plan.takes_all) return changes.size();
   std::size_t end = begin;
   for (std::size_t bytes = 0; end != changes.size() && bytes < max_statement_bytes; ++end) {
     for (const auto& parameter : plan.parameters) {
@@ -51,7 +53,8 @@ const std::string to_send_all =
 /// Adds the change's value. False: it has no binary form that we write.
 bool add(BinaryArray& array, const ParameterPlan& parameter, const Change& change) {
   const Cell& cell = cells_of(change, parameter.from)[parameter.cell];
-  if (cell.is_null()) {
+  if (parameter.from == From::sent) return array.add(cell.is_unchanged() ? "f" : "t");
+  if (cell.is_null() || (cell.is_unchanged() && parameter.may_be_unchanged)) {
     array.add_null();
     return true;
   }
@@ -267,6 +270,7 @@ void Applier::write_part(pqxx::work& tx, std::span<const Change> changes) {
     throw;
   } catch (...) {
     tx.exec("ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part");
+    constraints_wait_ = false;
     undone(changed_before);
     throw;
   }
@@ -367,7 +371,9 @@ void Applier::truncate(pqxx::work& tx, const TableChanges& table) {
   if (target == nullptr) return;
   writing_ = target->name;
   // The source has truncated what refers to the table together with it; here that comes by itself.
-  tx.exec((target->is_referenced ? "DELETE FROM " : "TRUNCATE TABLE ") + quoted_name(target->name));
+  // Not exec(): where that fails libpqxx 6 gives the transaction up, savepoints or not.
+  query(tx,
+        (target->is_referenced ? "DELETE FROM " : "TRUNCATE TABLE ") + quoted_name(target->name));
 }
 
 /// Removes first: they free the values of unique columns that other rows may take.
@@ -537,7 +543,8 @@ const Applier::Statement* Applier::make_statement(pqxx::work& tx, StatementKey k
     if (!made) throw Refused{refusal(table->name, made.error())};
     for (auto& parameter : made->parameters) {
       if (parameter.from == From::count) continue;
-      const auto& cells = parameter.from == From::row ? mapped.row.cells : mapped.key.cells;
+      const bool is_of_row = parameter.from == From::row || parameter.from == From::sent;
+      const auto& cells = is_of_row ? mapped.row.cells : mapped.key.cells;
       parameter.cell = cells[parameter.cell];
     }
     name = "s" + std::to_string(next_statement_++);

@@ -124,7 +124,7 @@ std::string name_of(const Batch& batch, const Change& change) {
 namespace {
 
 SinkError in_range(Applier& applier, const Batch& batch, const Stuck& stuck) {
-  const auto table = applier.failed_in();
+  const auto& table = applier.failed_in();
   SinkError error = stuck.error;
   const auto left = std::span{batch.changes}.subspan(stuck.begin, stuck.end - stuck.begin);
   error.message = (table ? "target table " + to_string(*table) : "target") +

@@ -8,6 +8,15 @@ namespace lockstep::postgres {
 
 using std::chrono::milliseconds;
 
+namespace {
+
+/// Unique and excluded values, foreign keys.
+bool is_about_other_rows(std::string_view sqlstate) {
+  return sqlstate == "23505" || sqlstate == "23P01" || sqlstate == "23503";
+}
+
+}  // namespace
+
 bool is_about_values(std::string_view sqlstate) {
   return sqlstate.starts_with("22") || sqlstate == "42601";  // the syntax of a tsvector, jsonpath
 }
@@ -16,6 +25,29 @@ bool is_about_rows(std::string_view sqlstate) {
   const auto of = sqlstate.substr(0, 2);
   return is_about_values(sqlstate) || of == "23" || of == "21" || of == "P0" || of == "44" ||
          of == "54";
+}
+
+std::optional<Stuck> Parts::write() {
+  auto stuck = halves(0, changes_.size(), error_);
+  while (stuck && stuck->is_one() && is_about_other_rows(stuck->error.sqlstate)) {
+    const auto end = write_with_more(stuck->begin);
+    if (!end) return stuck;
+    stuck = write(*end, changes_.size(), stuck->error);
+  }
+  return stuck;
+}
+
+std::optional<std::size_t> Parts::write_with_more(std::size_t begin) {
+  constexpr std::size_t one_by_one = 128;
+  constexpr std::size_t share = 8;
+  for (std::size_t size = 2; begin + size <= changes_.size();
+       size += size < one_by_one ? 1 : size / share) {
+    if (Clock::now() >= deadline_) return std::nullopt;
+    const auto stuck = try_to_write(begin, begin + size);
+    if (!stuck) return begin + size;
+    if (stuck->error.kind == SinkError::Kind::unavailable) return std::nullopt;
+  }
+  return std::nullopt;
 }
 
 std::optional<Stuck> Parts::write(std::size_t begin, std::size_t end, const SinkError& known) {

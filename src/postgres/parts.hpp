@@ -28,16 +28,20 @@ struct Stuck {
 
 /// Writes changes that the target has refused as a whole: the first half, then the second, each in
 /// halves again where it is refused, at last one by one. That is their order at the source, in
-/// which a unique value can go from row to row. Under savepoints, in the transaction of the whole.
+/// which a unique value can go from row to row. What can't be written alone is tried with more and
+/// more of what follows: what it lacks, or what is in its way, may be gone by then. Under
+/// savepoints, in the transaction of the whole.
 class Parts {
  public:
   Parts(Applier& applier, pqxx::work& tx, std::span<const Change> changes, SinkError error)
       : applier_{applier}, tx_{tx}, changes_{changes}, error_{std::move(error)} {}
 
   /// nullopt: all are written. After 5 s it ends where it is.
-  std::optional<Stuck> write() { return halves(0, changes_.size(), error_); }
+  std::optional<Stuck> write();
 
  private:
+  /// The end of the shortest range from `begin` on that can be written, and is.
+  std::optional<std::size_t> write_with_more(std::size_t begin);
   std::optional<Stuck> write(std::size_t begin, std::size_t end, const SinkError& known);
   std::optional<Stuck> halves(std::size_t begin, std::size_t end, const SinkError& error);
   std::optional<Stuck> try_to_write(std::size_t begin, std::size_t end);

@@ -468,7 +468,7 @@ Result<StatementPlan, PlanErrors> plan_upsert(const TargetTable& table, const La
   std::string sql =
       insert(table, columns, parameters) + " ON CONFLICT (" + join(arbiter, ", ") + ") DO ";
   sql += updates.empty() ? "NOTHING" : "UPDATE SET " + join(updates, ", ");
-  return StatementPlan{std::move(sql), std::move(parameters.plans)};
+  return StatementPlan{std::move(sql), std::move(parameters.plans), false};
 }
 
 Result<StatementPlan, PlanErrors> plan_remove(const TargetTable& table, const Layout& key,
@@ -479,7 +479,7 @@ Result<StatementPlan, PlanErrors> plan_remove(const TargetTable& table, const La
   if (!errors.empty()) return errors;
   return StatementPlan{"DELETE FROM " + quoted_name(table.name) + " AS t USING " +
                            parameters.unnest() + " WHERE " + columns.are_equal("t"),
-                       std::move(parameters.plans)};
+                       std::move(parameters.plans), false};
 }
 
 Result<StatementPlan, PlanErrors> plan_update(const TargetTable& table, const SentRow& row,
@@ -497,7 +497,7 @@ Result<StatementPlan, PlanErrors> plan_update(const TargetTable& table, const Se
                            (set.empty() ? nothing_to_set(table, row.layout) : join(set, ", ")) +
                            " FROM " + parameters.unnest(true) + " WHERE " + by_key.are_equal("t") +
                            " RETURNING u.n",
-                       std::move(parameters.plans)};
+                       std::move(parameters.plans), false};
 }
 
 Result<StatementPlan, PlanErrors> plan_rotation(const TargetTable& table, const SentRow& row,
@@ -506,7 +506,16 @@ Result<StatementPlan, PlanErrors> plan_rotation(const TargetTable& table, const 
   auto errors = check_table(table, &key, synced_at);
   check_synced_at(row.layout, synced_at, errors);
   Parameters parameters;
-  auto columns = plan_columns(table, row, From::row, wire, parameters, errors);
+  auto columns = plan_columns(table, row.layout, From::row, wire, parameters, errors);
+  for (std::size_t i = 0; i < columns.targets.size(); ++i) {
+    const ParameterPlan value = parameters.plans[i];
+    if (row.unchanged.empty() || !row.unchanged[value.cell]) continue;
+    parameters.plans[i].may_be_unchanged = true;
+    const std::string is_sent =
+        parameters.add({value.cell, Element::text, false, value.column, From::sent});
+    columns.expressions[i] = "CASE WHEN " + is_sent + "::pg_catalog.bool THEN " +
+                             columns.expressions[i] + " ELSE o." + columns.names[i] + " END";
+  }
   const auto old_key = plan_columns(table, key, From::old_key, wire, parameters, errors);
   const auto new_key = plan_columns(table, key, From::key, wire, parameters, errors);
   add_synced_at(table, synced_at, columns);
@@ -521,7 +530,7 @@ Result<StatementPlan, PlanErrors> plan_rotation(const TargetTable& table, const 
                            " FROM " + parameters.unnest(true) + " JOIN " + quoted_name(table.name) +
                            " AS o ON " + old_key.are_equal("o") + " WHERE " +
                            new_key.are_equal("t") + " RETURNING u.n",
-                       std::move(parameters.plans)};
+                       std::move(parameters.plans), true};
 }
 
 Result<StatementPlan, PlanErrors> plan_find(const TargetTable& table, const Layout& key,
@@ -532,7 +541,7 @@ Result<StatementPlan, PlanErrors> plan_find(const TargetTable& table, const Layo
   if (!errors.empty()) return errors;
   return StatementPlan{"SELECT u.n FROM " + parameters.unnest(true) + " JOIN " +
                            quoted_name(table.name) + " AS t ON " + columns.are_equal("t"),
-                       std::move(parameters.plans)};
+                       std::move(parameters.plans), false};
 }
 
 Result<StatementPlan, PlanErrors> plan_insert(const TargetTable& table, const Layout& row,
@@ -545,7 +554,7 @@ Result<StatementPlan, PlanErrors> plan_insert(const TargetTable& table, const La
   add_synced_at(table, synced_at, columns);
   check_filled(table, columns, errors);
   if (!errors.empty()) return errors;
-  return StatementPlan{insert(table, columns, parameters), std::move(parameters.plans)};
+  return StatementPlan{insert(table, columns, parameters), std::move(parameters.plans), false};
 }
 
 Result<StatementPlan, PlanErrors> plan_remove_equal(const TargetTable& table, const Layout& row,
@@ -577,7 +586,7 @@ Result<StatementPlan, PlanErrors> plan_remove_equal(const TargetTable& table, co
           " AS t USING found WHERE t.tableoid OPERATOR(pg_catalog.=) found.part AND t.ctid "
           "OPERATOR(pg_catalog.=) found.place AND found.nth OPERATOR(pg_catalog.<=) found.many "
           "RETURNING found.n",
-      std::move(parameters.plans)};
+      std::move(parameters.plans), false};
 }
 
 }  // namespace lockstep::postgres

@@ -16,6 +16,7 @@ enum class From : std::uint8_t {
   row,
   key,
   old_key,  ///< Change::other_key
+  sent,     ///< whether the row's value is
   count     ///< RowGroup::counts
 };
 
@@ -27,12 +28,14 @@ struct ParameterPlan {
   bool refuses_bare_numbers = false;
   std::string column;  ///< for messages
   From from = From::row;
+  bool may_be_unchanged = false;  ///< then what is sent does not matter
 };
 
 /// One statement for any number of rows: an array parameter per column.
 struct StatementPlan {
   std::string sql;
   std::vector<ParameterPlan> parameters;  ///< $1, $2, …
+  bool takes_all = false;                 ///< its rows can't be split into several statements
 };
 
 /// How parameters are sent. Binary where BinaryArray knows the type's binary form, which spares the
@@ -83,7 +86,7 @@ Result<StatementPlan, PlanErrors> plan_update(const TargetTable& table, const Se
                                               const std::string& synced_at, Wire wire);
 
 /// The same for rows that pass their keys round: as no key is ever free, it is all the rest that
-/// moves.
+/// moves. Of the columns that are `unchanged` some rows send theirs.
 Result<StatementPlan, PlanErrors> plan_rotation(const TargetTable& table, const SentRow& row,
                                                 const Layout& key, const std::string& synced_at,
                                                 Wire wire);

@@ -224,7 +224,12 @@ void look_at_fit(pqxx::transaction_base& tx, const SinkConfig& config, TargetTab
   PlanErrors errors;
   std::optional<Layout> key;
   if (form.key != nullptr) key = mapping.columns_of(form.source, *form.key).layout;
-  if (form.row == nullptr) {
+  if (form.row != nullptr && !form.has_key) {
+    const auto row = mapping.columns_of(form.source, *form.row).layout;
+    if (auto plan = plan_insert(table, row, config.synced_at, Wire::binary); !plan) {
+      errors = std::move(plan).error();
+    }
+  } else if (form.row == nullptr) {
     errors = check_table(table, key ? &*key : nullptr, config.synced_at);
   } else {
     auto row = mapping.columns_of(form.source, *form.row).layout;

@@ -121,7 +121,7 @@ TargetTable Targets::evolve(pqxx::transaction_base& tx, TargetTable table, const
   auto evolution = look(true);
   if (!evolution.statements.empty() || !evolution.errors.empty()) {
     // Another daemon may have altered it meanwhile: from here on nobody does.
-    tx.exec("LOCK TABLE " + quoted_name(table.name) + " IN ACCESS EXCLUSIVE MODE");
+    query(tx, "LOCK TABLE " + quoted_name(table.name) + " IN ACCESS EXCLUSIVE MODE");
     table = read_table(tx, table.name).value();
     evolution = look(has_rows(tx, table.name));
   }
@@ -157,7 +157,7 @@ void Targets::run(pqxx::transaction_base& tx, const Relation& target,
   std::exception_ptr thrown;
   const auto ran = translating_errors([&] {
     try {
-      tx.exec(statement);
+      query(tx, statement);  // not exec(): see Applier::truncate()
     } catch (...) {
       thrown = std::current_exception();
       throw;

@@ -111,7 +111,8 @@ TEST_CASE("--check: what does not fit is told with table, column, types and what
       {"other_key",
        "ALTER TABLE % DROP CONSTRAINT %_pkey; ALTER TABLE % ADD PRIMARY KEY (id, version)",
        {"has primary key (id, version) but the records' key is (id): make it the same, or set "
-        "message.key.columns on the connector"}},
+        "message.key.columns on the connector; a unique index on (id) will do, too, if all its "
+        "columns are NOT NULL"}},
       {"not_stamped",
        "ALTER TABLE % DROP COLUMN synced_at",
        {"has no column \"synced_at\": set synced_at: \"\" in the pipeline's sink, or add it "

@@ -2,6 +2,7 @@
 // do what the test says, without a broker.
 #include "dispatcher.hpp"
 
+#include <algorithm>
 #include <mutex>
 
 #include "catch.hpp"
@@ -181,6 +182,65 @@ TEST_CASE("dispatcher: what came before the refused record is applied, and nothi
   CHECK(f.applied() == Applied{"a@1"});
   CHECK(f.ledger.take_committable() == Positions{{{"a", 0}, {1}}});
   CHECK(f.lane("a").trouble()->cause == "a[0]@1: bad");
+}
+
+TEST_CASE(
+    "dispatcher: what needs another table's changes waits for them, and the rest is applied") {
+  DispatcherFixture f;
+  {
+    const std::scoped_lock lock{f.target.mutex};
+    f.target.refuse = [&](const Batch& batch) -> std::optional<SinkError> {
+      const bool parents_are_there = std::find(f.target.applied.begin(), f.target.applied.end(),
+                                               "b@1") != f.target.applied.end();
+      for (const auto& change : batch.changes) {
+        if (change.offset != RecordOffset{1} || parents_are_there) continue;
+        return SinkError{
+            .kind = Kind::waits, .message = "waits for b", .culprit = {{{"a", 0}, {1}}}};
+      }
+      return std::nullopt;
+    };
+  }
+  for (int i = 0; i < 2; ++i) f.read("a", i);
+  f.turn_until("what came before is applied", [&] { return f.applied() == Applied{"a@1"}; });
+  f.turn_until("it waits", [&] { return f.lane("a").empty(); });
+  CHECK(f.lane("a").state() == State::waiting);
+  CHECK(f.lane("a").trouble()->cause == "a[0]@1: waits for b");
+  CHECK_FALSE(f.ledger.find("a", 0)->reading);
+  CHECK(f.ledger.take_committable() == Positions{{{"a", 0}, {1}}});
+  f.read("b", 0);
+  f.turn_until("the other goes on", [&] { return f.applied() == Applied{"a@1", "b@1"}; });
+  f.turn_until("its log is wanted again", [&] {
+    f.dispatcher.look_after(Clock::now());
+    return f.lane("a").takes_records();
+  });
+}
+
+TEST_CASE("dispatcher: a table that waits for what does not come stops in the end") {
+  DispatcherFixture f;
+  f.refuse("a", {.kind = Kind::waits, .message = "waits for b", .culprit = {{{"a", 0}, {0}}}});
+  const auto begin = Clock::now();
+  const auto try_at = [&](seconds later) {
+    f.lanes.change(*f.lanes.find("a"))->reopen();
+    f.ledger.begin({"a", 0}, *f.lanes.find("a"), std::nullopt);
+    f.read("a", 0);
+    f.dispatcher.hand_over(begin + later, [](const TopicPartition&) { return std::nullopt; });
+    eventually(seconds{20}, "it is answered", [&] {
+      f.dispatcher.take_answers(begin + later);
+      return !f.lane("a").in_flight();
+    });
+    return f.lane("a").state();
+  };
+  CHECK(try_at(seconds{1}) == State::waiting);
+  CHECK(try_at(seconds{60}) == State::waiting);
+  f.read("b", 0);
+  f.dispatcher.hand_over(begin + seconds{61}, [](const TopicPartition&) { return std::nullopt; });
+  eventually(seconds{20}, "another table is applied", [&] {
+    f.dispatcher.take_answers(begin + seconds{61});
+    return !f.lane("b").in_flight();
+  });
+  CHECK(try_at(seconds{120}) == State::waiting);
+  CHECK(try_at(seconds{122}) == State::stopped);
+  CHECK(f.lane("a").trouble()->cause == "a[0]@0: waits for b");
 }
 
 TEST_CASE("dispatcher: a connection's failure costs the table nothing") {

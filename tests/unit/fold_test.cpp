@@ -210,22 +210,21 @@ TEST_CASE("fold: of several changes of a key the last state is left") {
 }
 
 TEST_CASE("fold: keys of another form are not folded with those before") {
-  CHECK(folded(std::move(Made{}.put("1", "a").put("1", "b").with_key_layout(other_key_layout))) ==
+  CHECK(folded(Made{}.put("1", "a").put("1", "b").with_key_layout(other_key_layout)) ==
         "users: =1:a; users: =1:b");
-  CHECK(folded(std::move(Made{}
-                             .put("1", "a")
-                             .del("1")
-                             .with_key_layout(other_key_layout)
-                             .upsert(orders, "1", "c")
-                             .put("1", "d"))) ==
-        "users: =1:a; users: -1; users: =1:d; orders: =1:c");
-  CHECK(folded(std::move(Made{}
-                             .put("1", "a")
-                             .put("1", "b")
-                             .with_key_layout(other_key_layout)
-                             .truncate(users)
-                             .put("2", "c"))) == "users: T =2:c");
-  CHECK(folded(std::move(Made{}.put("1", "a").keyless("", "b"))) == "users: =1:a; users: =:b");
+  CHECK(folded(Made{}
+                   .put("1", "a")
+                   .del("1")
+                   .with_key_layout(other_key_layout)
+                   .upsert(orders, "1", "c")
+                   .put("1", "d")) == "users: =1:a; users: -1; users: =1:d; orders: =1:c");
+  CHECK(folded(Made{}
+                   .put("1", "a")
+                   .put("1", "b")
+                   .with_key_layout(other_key_layout)
+                   .truncate(users)
+                   .put("2", "c")) == "users: T =2:c");
+  CHECK(folded(Made{}.put("1", "a").keyless("", "b")) == "users: =1:a; users: =:b");
 }
 
 TEST_CASE("fold: where equal keys can differ, writing and removing keep their order") {

@@ -33,7 +33,8 @@ struct IntakeFixture {
     ledger.begin(tp, lane_index, NextOffset{10});
   }
 
-  void accept(std::int64_t offset, const std::string& value, const std::string& record_key = key,
+  void accept(std::int64_t offset, const std::optional<std::string>& value,
+              const std::string& record_key = key,
               const std::vector<Header>& headers = {}) {
     const ListHeaders all{headers};
     intake.accept(
@@ -124,6 +125,41 @@ TEST_CASE("intake: a truncate is kept where its order is known") {
     CHECK(f.lane().state() == State::waiting);
     CHECK(f.read() == NextOffset{11});
     CHECK_FALSE(f.lane().takes_records());
+  }
+}
+
+TEST_CASE("intake: of a row's new key only the create is kept where their order is known") {
+  const std::vector<Header> other_key{{"__debezium.newkey", R"({"id":2})"},
+                                      {"__debezium.oldkey", R"({"id":2})"}};
+  const std::string deleted =
+      R"({"before":null,"after":null,"source":{"schema":"public","table":"a"},"op":"d"})";
+  IntakeFixture f;
+  const auto accept_all = [&] {
+    f.accept(10, deleted, key, other_key);
+    f.accept(11, std::nullopt, key, other_key);
+    f.accept(12, row, key, other_key);
+  };
+  SECTION("one partition") {
+    accept_all();
+    CHECK(f.read() == NextOffset{13});
+    const auto batch = f.lanes.change(f.lane_index)->take(now);
+    REQUIRE(batch->changes.size() == 1);
+    CHECK(batch->changes[0].in_order);
+    CHECK(batch->changes[0].other_key != nullptr);
+    CHECK(batch->records == 3);
+  }
+  SECTION("several partitions") {
+    f.partitions = 2;
+    accept_all();
+    const auto batch = f.lanes.change(f.lane_index)->take(now);
+    REQUIRE(batch->changes.size() == 3);
+    CHECK_FALSE(batch->changes[2].in_order);
+  }
+  SECTION("the brokers don't say: it waits to be read again") {
+    f.partitions = std::nullopt;
+    accept_all();
+    CHECK(f.lane().state() == State::waiting);
+    CHECK(f.read() == NextOffset{10});
   }
 }
 

@@ -220,6 +220,32 @@ TEST_CASE("lane: a record that can't be used yet is read again once all before i
   CHECK(lane.reread_at() == start + milliseconds{300});
 }
 
+TEST_CASE("lane: what needs more is read again, in ever larger batches until one is applied") {
+  Lane lane{"t", limits(10)};
+  add(lane, start, 25);
+  const auto generation = lane.generation();
+  static_cast<void>(lane.take(start));
+  lane.forget_in_flight();
+  lane.read_more_later("waits for table public.parents", start);
+  CHECK(lane.state() == State::waiting);
+  CHECK(lane.bytes() == 0);
+  CHECK(lane.generation() > generation);
+  CHECK(lane.reread_at() == start + milliseconds{100});
+  lane.reopen();
+  add(lane, start, 45);
+  CHECK(lane.queued() == 2);
+  CHECK(lane.take(start)->records == 20);
+  lane.forget_in_flight();
+  lane.read_more_later("waits for table public.parents", start);
+  lane.reopen();
+  add(lane, start, 45);
+  CHECK(lane.take(start)->records == 40);
+  lane.applied();
+  CHECK_FALSE(lane.trouble().has_value());
+  add(lane, start, 10);
+  CHECK(lane.queued() == 1);
+}
+
 TEST_CASE("lane: one that gives its memory back tries again when its backoff says, not before") {
   Lane lane{"t", limits(10)};
   add(lane, start, 25);

@@ -50,7 +50,8 @@ struct TableChanges {
   /// Rows that get another key, from Change::other_key. In an order in which each key is free when
   /// a row moves onto it.
   std::vector<RowGroup> moves;
-  /// The same, in circles: no key is ever free.
+  /// The same, in circles: no key is ever free. Each is a group; `unchanged` has the columns that
+  /// are not sent of any of its rows.
   std::vector<RowGroup> rotations;
   std::vector<RowGroup> updates;  ///< rows with unchanged values
   std::vector<RowGroup> upserts;  ///< whole rows

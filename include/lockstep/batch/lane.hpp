@@ -96,6 +96,9 @@ class Lane {
   void stop(std::string cause, Time now);
   /// The same for a while: something in the log can't be used yet.
   void read_later(std::string cause, Time now);
+  /// What was read needs what is still to come, of its own log or another's: it is read again a
+  /// while later, in a batch that may be twice as large, and so on until one is applied.
+  void read_more_later(std::string cause, Time now);
   /// What is held is forgotten: a table that rests for days must not hold memory.
   void pause();
   /// Gives back the memory of what can't be handed over now: it is read again for the next try.
@@ -120,6 +123,7 @@ class Lane {
  private:
   enum class Intake : std::uint8_t { open, later, paused, stopped };
 
+  BatchLimits limits() const noexcept;
   bool held(Time now) const noexcept;
   void fail(std::string cause, Time now);
   void forget_batches() noexcept;
@@ -128,6 +132,7 @@ class Lane {
   const BatchLimits limits_;
   Intake intake_ = Intake::open;
   std::optional<Trouble> trouble_;
+  int doublings_ = 0;  ///< of a batch's size
   bool held_ = false;  ///< the head of the queue waits for trouble_->retry_at
   std::uint64_t generation_ = 0;
   std::unique_ptr<Batch> filling_;

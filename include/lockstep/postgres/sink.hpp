@@ -42,7 +42,8 @@ std::string describe(const std::string& url);
 struct TableForm {
   Relation source;
   const Layout* key = nullptr;  ///< nullptr: not known
-  const Layout* row = nullptr;  ///< nullptr: not known; known only with the key
+  const Layout* row = nullptr;  ///< nullptr: not known; known only with the key, if there is one
+  bool has_key = true;          ///< false: rows are found by all their columns
 };
 
 /// What a look at the target says of one table; for `lockstepd --check`.
