@@ -315,6 +315,7 @@ class Evolver {
 
   /// Whether the message says more of the type than that its values are of a kind.
   static bool tells_type(const Column& column) {
+    if (!own_type(column)) return false;
     return !column.source_type.empty() || column.type == ValueType::integer ||
            column.type == ValueType::floating ||
            (column.type == ValueType::numeric && column.length.has_value());
