@@ -171,6 +171,7 @@ class Evolver {
     const NewColumns columns = explain_new_columns(source_columns(), in_.before, names_of(in_.row));
     if (!columns.unclear.empty()) tell_unclear(columns);
     warn_of_new_places();
+    warn_of_columns_of_another_origin();
     for (const auto& [from, to] : columns.renamed) rename(from, to);
     for (std::size_t i = 0; i < in_.row.columns.size(); ++i) {
       const Column& column = in_.row.columns[i];
@@ -221,6 +222,17 @@ class Evolver {
                                 "keep the old column's values");
       }
       last = std::max(last, place);
+    }
+  }
+
+  /// Made at the target before, or kept there when the source dropped one of that name.
+  void warn_of_columns_of_another_origin() {
+    if (!in_.before || !in_.has_rows) return;
+    for (const auto& column : in_.row.columns) {
+      if (contains(*in_.before, column.name) || in_.table.find(column.name) == nullptr) continue;
+      out_.warnings.push_back("column " + quote_name(column.name) +
+                              " is new at the source, and the target has it already: the rows that "
+                              "are there keep what is in it");
     }
   }
 

@@ -101,10 +101,13 @@ TargetTable Targets::create(pqxx::transaction_base& tx, const Relation& target, 
   if (const auto why_not = why_not_created(row); !why_not.empty()) {
     throw Refused{"target table " + to_string(target) + " " + why_not + ", " + then_reload};
   }
-  lock_definitions(tx);
+  lock_name(tx, quoted_name(target));
   if (auto made_meanwhile = read_table(tx, target)) return *std::move(made_meanwhile);
   if (!has_schema(tx, target.schema)) {
-    run(tx, target, "CREATE SCHEMA " + quote_name(target.schema));
+    lock_name(tx, quote_name(target.schema));
+    if (!has_schema(tx, target.schema)) {
+      run(tx, target, "CREATE SCHEMA " + quote_name(target.schema));
+    }
   }
   const auto types = types_of(tx, row, target.schema);
   run(tx, target, create_table(target, row, types, key, config_.synced_at));
@@ -123,6 +126,8 @@ TargetTable Targets::evolve(pqxx::transaction_base& tx, TargetTable table, const
     // Another daemon may have altered it meanwhile: from here on nobody does.
     tx.exec("LOCK TABLE " + quoted_name(table.name) + " IN ACCESS EXCLUSIVE MODE");
     table = read_table(tx, table.name).value();
+    evolution = look(has_rows(tx, table.name));
+  } else if (!evolution.warnings.empty()) {
     evolution = look(has_rows(tx, table.name));
   }
   if (!evolution.errors.empty()) throw Refused{refusal(table.name, evolution.errors)};

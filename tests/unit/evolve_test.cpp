@@ -305,6 +305,16 @@ TEST_CASE("evolve: a column that was dropped and made anew is told") {
               "that are there keep the old column's values"});
 }
 
+TEST_CASE("evolve: a new column that the target has already keeps its values, which is told") {
+  const Trial trial{{id_column, has("a")}, {id, sent("a")}, ColumnNames{"id"}};
+  CHECK(tried(trial).statements.empty());
+  CHECK(tried(trial).warnings == Lines{"column \"a\" is new at the source, and the target has it "
+                                       "already: the rows that are there keep what is in it"});
+  auto empty = trial;
+  empty.has_rows = false;
+  CHECK(tried(empty).warnings.empty());
+}
+
 TEST_CASE("evolve: a type is only taken as the source's where the message tells it") {
   Column untold = sent("v");
   untold.source_type.clear();

@@ -95,6 +95,9 @@ TEST_CASE("mapping: columns are left out and renamed, cells keep their places") 
   CHECK(names_of(mapped.layout) == Lines{"id", "name"});
   CHECK(mapped.cells == std::vector<std::size_t>{0, 2});
   CHECK(mapping.unknown_columns(users, layout_of({"id", "full_name"})) == Lines{"password", "a"});
+  CHECK(Mapping{"", {{"public.*", "", {"password"}, {}}}}
+            .unknown_columns(users, layout_of({"id"}))
+            .empty());
   CHECK(mapping.name_of(users, "full_name") == "name");
   CHECK(names_of(mapping.columns_of({"public", "orders"}, layout_of({"id", "password"})).layout) ==
         Lines{"id", "password"});
