@@ -34,7 +34,7 @@ std::string alter(const TargetTable& table, const std::string& action) {
   return "ALTER TABLE " + quoted_name(table.name) + " " + action;
 }
 
-bool is_one_of(std::string_view text, std::initializer_list<std::string_view> words) {
+bool is_any_of(std::string_view text, std::initializer_list<std::string_view> words) {
   return std::find(words.begin(), words.end(), text) != words.end();
 }
 
@@ -77,11 +77,17 @@ bool hides_default(const Column& column) {
   return column.type == ValueType::bytes || column.type == ValueType::timetz ||
          column.type == ValueType::point || column.type == ValueType::unsupported ||
          column.declared.starts_with('_') ||
-         is_one_of(column.declared, {"MONEY", "HSTORE", "CITEXT", "LTREE", "INET", "CIDR",
+         is_any_of(column.declared, {"MONEY", "HSTORE", "CITEXT", "LTREE", "INET", "CIDR",
                                      "MACADDR", "MACADDR8", "OID", "TSVECTOR", "NAME", "CHAR"});
 }
 
 }  // namespace
+
+ColumnNames column_names(const Layout& layout) {
+  ColumnNames names;
+  for (const auto& column : layout.columns) names.push_back(column.name);
+  return names;
+}
 
 DefaultTrust trust_of_default(const Column& column) {
   if (!column.default_value) return DefaultTrust::none;
@@ -101,7 +107,7 @@ DefaultTrust trust_of_default(const Column& column) {
         return is_zero(text) ? DefaultTrust::none : DefaultTrust::value;
       // The expression itself, where there is no quote in it.
       if (text.find("::") != std::string::npos ||
-          is_one_of(text, {"CURRENT_USER", "SESSION_USER", "CURRENT_ROLE", "CURRENT_CATALOG",
+          is_any_of(text, {"CURRENT_USER", "SESSION_USER", "CURRENT_ROLE", "CURRENT_CATALOG",
                            "CURRENT_SCHEMA", "USER"})) {
         return DefaultTrust::none;
       }
@@ -168,7 +174,8 @@ class Evolver {
   explicit Evolver(const Evolving& evolving) : in_{evolving}, table_{evolving.table} {}
 
   Evolution run() {
-    const NewColumns columns = explain_new_columns(source_columns(), in_.before, names_of(in_.row));
+    const NewColumns columns =
+        explain_new_columns(source_columns(), in_.before, column_names(in_.row));
     if (!columns.unclear.empty()) tell_unclear(columns);
     warn_of_new_places();
     warn_of_columns_of_another_origin();
@@ -195,12 +202,6 @@ class Evolver {
   }
 
  private:
-  static ColumnNames names_of(const Layout& layout) {
-    ColumnNames names;
-    for (const auto& column : layout.columns) names.push_back(column.name);
-    return names;
-  }
-
   ColumnNames source_columns() const {
     ColumnNames names;
     for (const auto& column : in_.table.columns) {
@@ -213,7 +214,7 @@ class Evolver {
   void warn_of_new_places() {
     if (!in_.before || !in_.has_rows) return;
     std::ptrdiff_t last = -1;
-    for (const auto& name : names_of(in_.row)) {
+    for (const auto& name : column_names(in_.row)) {
       if (!contains(*in_.before, name)) continue;
       const auto place = place_of(*in_.before, name);
       if (place < last) {
@@ -336,7 +337,7 @@ class Evolver {
   bool is_key(const std::string& column) const { return contains(table_.primary_key, column); }
 
   void free_columns_that_get_no_value(const NewColumns& columns) {
-    const auto sent = names_of(in_.row);
+    const auto sent = column_names(in_.row);
     for (const auto& column : table_.columns) {
       if (!column.wants_value || column.name == in_.synced_at || contains(sent, column.name) ||
           contains(columns.gone, column.name) || is_key(column.name)) {

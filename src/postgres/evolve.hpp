@@ -14,6 +14,7 @@ namespace lockstep::postgres {
 
 /// Names of columns, in their order.
 using ColumnNames = std::vector<std::string>;
+ColumnNames column_names(const Layout& layout);
 
 /// What is known when rows with new columns come.
 struct Evolving {

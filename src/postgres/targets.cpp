@@ -14,12 +14,6 @@ namespace lockstep::postgres {
 
 namespace {
 
-ColumnNames names_of(const Layout& layout) {
-  ColumnNames names;
-  for (const auto& column : layout.columns) names.push_back(column.name);
-  return names;
-}
-
 ColumnType type_of(pqxx::transaction_base& tx, const Column& column, const std::string& schema) {
   if (auto own = own_type(column)) return *own;
   for (const auto& name : {column.declared, element_name(column)}) {
@@ -111,7 +105,7 @@ TargetTable Targets::create(pqxx::transaction_base& tx, const Relation& target, 
   }
   const auto types = types_of(tx, row, target.schema);
   run(tx, target, create_table(target, row, types, key, config_.synced_at));
-  if (known_) known_->write(tx, target, names_of(row));
+  if (known_) known_->write(tx, target, column_names(row));
   return read_table(tx, target).value();
 }
 
@@ -135,7 +129,7 @@ TargetTable Targets::evolve(pqxx::transaction_base& tx, TargetTable table, const
   for (auto& warning : evolution.warnings) {
     warnings_.push_back("target table " + to_string(table.name) + ": " + std::move(warning));
   }
-  if (before != names_of(row)) known_->write(tx, table.name, names_of(row));
+  if (before != column_names(row)) known_->write(tx, table.name, column_names(row));
   if (!evolution.statements.empty()) table = read_table(tx, table.name).value();
   return table;
 }
