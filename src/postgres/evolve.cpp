@@ -312,7 +312,7 @@ class Evolver {
     const std::string name = quote_name(column.name);
     const auto fit = compare(have, want.column);
     if (fit == TypeFit::widens && tells_type(column)) {
-      actions_.push_back("ALTER COLUMN " + name + " TYPE " + want.sql);
+      loosen("ALTER COLUMN " + name + " TYPE " + want.sql);
     } else if (!can_take(column, have) && column.type != ValueType::untyped) {
       out_.errors.push_back({"has column " + name + " (" + have.type +
                              "), which can't take the source's " + column.described + ": " +
@@ -322,7 +322,17 @@ class Evolver {
     }
     if (column.optional && have.not_null && column.type != ValueType::untyped &&
         !is_key(column.name)) {
-      actions_.push_back("ALTER COLUMN " + name + " DROP NOT NULL");
+      loosen("ALTER COLUMN " + name + " DROP NOT NULL");
+    }
+  }
+
+  /// For values that may come.
+  void loosen(std::string action) {
+    if (in_.is_owned) {
+      actions_.push_back(std::move(action));
+    } else {
+      out_.warnings.push_back("the source can send what it does not take, and only its owner may " +
+                              alter(in_.table, action));
     }
   }
 

@@ -24,6 +24,8 @@ struct Evolving {
   /// The columns of the rows before, whatever else the table has; nullopt: not known.
   const std::optional<ColumnNames>& before;
   bool has_rows = false;  ///< the table
+  /// Who does not own the table can't alter it, and goes on with it as long as its rows fit.
+  bool is_owned = true;
   const std::string& synced_at;
 };
 

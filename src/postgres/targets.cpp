@@ -111,18 +111,28 @@ TargetTable Targets::create(pqxx::transaction_base& tx, const Relation& target, 
 
 TargetTable Targets::evolve(pqxx::transaction_base& tx, TargetTable table, const Layout& row) {
   const auto types = types_of(tx, row, table.name.schema);
-  const auto before = known_->read(tx, table.name);
-  const auto look = [&](bool with_rows) {
-    return postgres::evolve({table, row, types, before, with_rows, config_.synced_at});
+  auto before = known_->read(tx, table.name);
+  bool holds_rows = true;
+  bool is_owned = true;
+  const auto look = [&] {
+    return postgres::evolve({table, row, types, before, holds_rows, is_owned, config_.synced_at});
   };
-  auto evolution = look(true);
-  if (!evolution.statements.empty() || !evolution.errors.empty()) {
+  const auto fits = [](const Evolution& one) {
+    return one.statements.empty() && one.errors.empty() && one.warnings.empty();
+  };
+  auto evolution = look();
+  if (!fits(evolution)) {
+    is_owned = owns(tx, table.name);
+    holds_rows = has_rows(tx, table.name);
+    evolution = look();
+  }
+  if (!evolution.statements.empty()) {
     // Another daemon may have altered it meanwhile: from here on nobody does.
     tx.exec("LOCK TABLE " + quoted_name(table.name) + " IN ACCESS EXCLUSIVE MODE");
     table = read_table(tx, table.name).value();
-    evolution = look(has_rows(tx, table.name));
-  } else if (!evolution.warnings.empty()) {
-    evolution = look(has_rows(tx, table.name));
+    before = known_->read(tx, table.name);
+    holds_rows = has_rows(tx, table.name);
+    evolution = look();
   }
   if (!evolution.errors.empty()) throw Refused{refusal(table.name, evolution.errors)};
   for (const auto& statement : evolution.statements) run(tx, table.name, statement);
@@ -143,9 +153,8 @@ void Targets::leave_out_unknown(const TargetTable& table, MappedLayout& row) {
       kept.cells.push_back(row.cells[i]);
       continue;
     }
-    const std::string word = "target table " + to_string(table.name) + " has no column " +
-                             quote_name(column.name) + ": it is not written";
-    if (shared_->is_news(word)) warnings_.push_back(word);
+    warnings_.push_back("target table " + to_string(table.name) + " has no column " +
+                        quote_name(column.name) + ": it is not written");
   }
   row = std::move(kept);
 }
@@ -184,7 +193,7 @@ void Targets::committed() {
                  to_string(target), statement);
   }
   for (const auto& warning : warnings_) {
-    spdlog::warn("{} pipeline={}", warning, config_.pipeline);
+    if (shared_->is_news(warning)) spdlog::warn("{} pipeline={}", warning, config_.pipeline);
   }
   rolled_back();
 }

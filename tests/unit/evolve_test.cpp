@@ -39,6 +39,7 @@ struct Trial {
   std::optional<ColumnNames> before{};
   bool has_rows = true;
   std::string synced_at{};
+  bool is_owned = true;
 };
 
 Evolution tried(const Trial& trial) {
@@ -48,7 +49,7 @@ Evolution tried(const Trial& trial) {
   for (const auto& column : row.columns) {
     types.push_back(own_type(column).value_or(any_type(column)));
   }
-  return evolve({table, row, types, trial.before, trial.has_rows, trial.synced_at});
+  return evolve({table, row, types, trial.before, trial.has_rows, trial.is_owned, trial.synced_at});
 }
 
 Lines errors_of(const Evolution& evolution) {
@@ -315,6 +316,19 @@ TEST_CASE("evolve: a new column that the target has already keeps its values, wh
   auto empty = trial;
   empty.has_rows = false;
   CHECK(tried(empty).warnings.empty());
+}
+
+TEST_CASE("evolve: a table of somebody else's is used as it is while its rows fit") {
+  auto strict = has("v", "INT4", ValueType::integer);
+  strict.not_null = true;
+  Trial trial{{id_column, strict}, {sent_id, sent("v", "INT8", ValueType::integer)}};
+  trial.is_owned = false;
+  const std::string begin = "the source can send what it does not take, and only its owner may ";
+  CHECK(tried(trial).statements.empty());
+  CHECK(tried(trial).warnings == Lines{begin + alter_t + "ALTER COLUMN \"v\" TYPE int8",
+                                       begin + alter_t + "ALTER COLUMN \"v\" DROP NOT NULL"});
+  trial.row.push_back(sent("n"));
+  CHECK(tried(trial).statements == Lines{alter_t + "ADD COLUMN \"n\" text"});
 }
 
 TEST_CASE("evolve: a type is only taken as the source's where the message tells it") {
