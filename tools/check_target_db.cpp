@@ -18,6 +18,7 @@
 #include "database.hpp"
 #include "lockstep/config/nearest.hpp"
 #include "lockstep/postgres/catalog.hpp"
+#include "lockstep/postgres/mapping.hpp"
 #include "text_table.hpp"
 
 namespace lockstep::tools {
@@ -79,16 +80,31 @@ std::vector<Table> find_tables(pqxx::transaction_base& tx, const std::string& sy
   return tables;
 }
 
-/// The table that `wanted` names, with its schema or without.
-Table find_table(pqxx::transaction_base& tx, const std::string& wanted, const std::string& schema) {
+/// Where the rows of a source table go that is called so.
+Relation target_of(const std::string& source, const config::PostgresSink& sink) {
+  const auto dot = source.find('.');
+  const postgres::Mapping mapping{sink.schema, sink.tables};
+  if (dot == source.npos) return mapping.target_of({"public", source});
+  return mapping.target_of({source.substr(0, dot), source.substr(dot + 1)});
+}
+
+/// The table that `wanted` names, with its schema or without; or that the source's table of this
+/// name is written to.
+Table find_table(pqxx::transaction_base& tx, const std::string& wanted,
+                 const config::PostgresSink& sink) {
+  const std::string& schema = sink.schema;
   std::vector<Table> same_name;
+  const Relation target = target_of(wanted, sink);
+  std::optional<Table> mapped;
   for (auto& table : find_tables(tx, "", false)) {
     if (table.qualified() == wanted) return table;
+    if (Relation{table.schema, table.name} == target) mapped = table;
     if (table.name == wanted) same_name.push_back(std::move(table));
   }
   for (const auto& table : same_name) {
     if (schema.empty() ? table.in_search_path : table.schema == schema) return table;
   }
+  if (mapped) return *mapped;
   if (same_name.size() == 1) return same_name.front();
   std::vector<std::string> candidates;
   for (const auto& table : same_name) candidates.push_back(table.qualified());
@@ -221,9 +237,10 @@ std::string footer(pqxx::transaction_base& tx, const std::string& from, std::int
                                     : "");
 }
 
-void print_rows(pqxx::connection& connection, const Options& options, const std::string& schema) {
+void print_rows(pqxx::connection& connection, const Options& options,
+                const config::PostgresSink& sink) {
   pqxx::read_transaction tx{connection};
-  const Table table = find_table(tx, options.table, schema);
+  const Table table = find_table(tx, options.table, sink);
   // The newline ends a -- comment in the condition.
   const std::string from =
       " FROM " + table.sql() + (options.where.empty() ? "" : " WHERE (" + options.where + "\n)");
@@ -290,7 +307,7 @@ int run(int argc, char** argv) {
     if (options.table.empty()) {
       return print_tables(session.connection(), pipeline->sink, options.json) ? ok : failed;
     }
-    print_rows(session.connection(), options, pipeline->sink.schema);
+    print_rows(session.connection(), options, pipeline->sink);
     return ok;
   } catch (const std::exception& error) {
     std::cerr << "error: " << one_line(error) << '\n';

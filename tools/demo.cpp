@@ -20,6 +20,8 @@
 #include "database.hpp"
 #include "lockstep/config/environment.hpp"
 #include "lockstep/config/url.hpp"
+#include "lockstep/postgres/catalog.hpp"
+#include "lockstep/postgres/mapping.hpp"
 
 namespace lockstep::tools {
 namespace {
@@ -68,6 +70,7 @@ class Demo {
   milliseconds await(const RowName& row, std::int64_t changed_after_us);
 
   std::string source_row(const RowName& row);  ///< as JSON; empty: none
+  std::string written_columns(const std::string& table);
   std::optional<TargetRow> target_row(const RowName& row);
   std::int64_t target_clock_us();
   void clean_up() noexcept;
@@ -75,6 +78,7 @@ class Demo {
   pqxx::connection& source_;
   pqxx::connection& target_;
   const config::PostgresSink& sink_;
+  const postgres::Mapping mapping_{sink_.schema, sink_.tables};
   std::chrono::seconds timeout_;
   RowName user_{"users", ""};
   RowName order_{"orders", ""};
@@ -180,21 +184,38 @@ milliseconds Demo::await(const RowName& row, std::int64_t changed_after_us) {
 }
 
 std::string Demo::source_row(const RowName& row) {
-  const auto found =
-      execute(source_, "SELECT to_jsonb(t) FROM public." + row.table + " t WHERE id = " + row.id);
+  const auto found = execute(source_, "SELECT " + written_columns(row.table) + " FROM public." +
+                                          row.table + " t WHERE id = " + row.id);
   return found.empty() ? "" : found[0][0].c_str();
+}
+
+/// What the target gets of a row, as JSON, under the target's names.
+std::string Demo::written_columns(const std::string& table) {
+  std::string left = "to_jsonb(t)";
+  std::string renamed;
+  if (const auto* const rule = mapping_.rule_of({"public", table})) {
+    for (const auto& name : rule->exclude) left += " - " + source_.quote(name);
+    for (const auto& [from, to] : rule->rename) {
+      left += " - " + source_.quote(from);
+      renamed += " || CASE WHEN to_jsonb(t) ? " + source_.quote(from) +
+                 " THEN jsonb_build_object(" + source_.quote(to) + ", to_jsonb(t) -> " +
+                 source_.quote(from) + ") ELSE '{}' END";
+    }
+  }
+  return "(" + left + ")" + renamed;
 }
 
 std::optional<TargetRow> Demo::target_row(const RowName& row) {
   pqxx::read_transaction tx{target_};
-  const std::string schema = sink_.schema.empty() ? "public" : sink_.schema;
+  const Relation source{"public", row.table};
   std::string columns = "to_jsonb(t), NULL";
   if (!sink_.synced_at.empty()) {
     columns = "to_jsonb(t) - " + tx.quote(sink_.synced_at) + ", (extract(epoch FROM " +
               tx.quote_name(sink_.synced_at) + ") * 1000000)::bigint";
   }
-  const auto found = query(tx, "SELECT " + columns + " FROM " + tx.quote_name(schema) + "." +
-                                   tx.quote_name(row.table) + " t WHERE id = " + row.id);
+  const auto found = query(
+      tx, "SELECT " + columns + " FROM " + postgres::quoted_name(mapping_.target_of(source)) +
+              " t WHERE " + postgres::quote_name(mapping_.name_of(source, "id")) + " = " + row.id);
   if (found.empty()) return std::nullopt;
   TargetRow result{found[0][0].c_str(), std::nullopt};
   if (!found[0][1].is_null()) result.synced_at_us = found[0][1].as<std::int64_t>();

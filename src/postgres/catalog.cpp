@@ -24,7 +24,9 @@ SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typname,
        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND NOT EXISTS (
            SELECT FROM pg_catalog.pg_trigger g
             WHERE g.tgrelid = a.attrelid AND g.tgenabled IN ('O', 'A') AND g.tgtype & 7 = 7),
-       a.attnotnull, a.atttypid <> t.oid, a.atttypmod,
+       a.attnotnull,
+       EXISTS (SELECT FROM pg_catalog.pg_type d WHERE d.oid = a.atttypid AND d.typtype = 'd'),
+       a.atttypmod,
        EXISTS (SELECT FROM pg_catalog.pg_collation l
                 WHERE l.oid = a.attcollation AND NOT l.collisdeterministic)
   FROM base

@@ -253,6 +253,16 @@ std::string_view element_of(const TargetColumn& column) {
   return name;
 }
 
+/// The array of a type; `name`: the array type's, as the catalog quotes it.
+void make_array(ColumnType& type, std::string name) {
+  type.sql += "[]";
+  type.column.type = type.sql;
+  type.column.base_type = "_" + type.column.base_type;
+  type.column.cast_type = std::move(name);
+  type.column.is_array = true;
+  type.column.kind = 'b';
+}
+
 }  // namespace
 
 std::string element_name(const Column& source) {
@@ -266,16 +276,15 @@ std::optional<ColumnType> own_type(const Column& source) {
                                         [&](const OwnType& own) { return own.declared == name; });
   if (type == std::end(own_types)) return std::nullopt;
   const auto [in_brackets, modifier] = brackets(source, *type);
-  const std::string quoted = type->name == "char" ? "\"char\"" : std::string{type->name};
   ColumnType result;
-  result.sql = quoted + in_brackets + (is_array ? "[]" : "");
   TargetColumn& column = result.column;
-  column.type = result.sql;
-  column.base_type = (is_array ? "_" : "") + std::string{type->name};
-  column.cast_type = "pg_catalog." + (is_array ? "_" + std::string{type->name} : quoted);
-  column.kind = is_array ? 'b' : type->kind;
-  column.is_array = is_array;
+  const std::string quoted = type->name == "char" ? "\"char\"" : std::string{type->name};
+  result.sql = column.type = quoted + in_brackets;
+  column.base_type = type->name;
+  column.cast_type = "pg_catalog." + quoted;
+  column.kind = type->kind;
   column.modifier = modifier;
+  if (is_array) make_array(result, "pg_catalog._" + std::string{type->name});
   if (!can_take(source, column)) return std::nullopt;
   return result;
 }
@@ -284,12 +293,7 @@ std::optional<ColumnType> type_like(const Column& source, const TargetColumn& ty
   ColumnType result{type.type, type};
   if (is_array_name(source.declared)) {
     if (type.is_array) return std::nullopt;
-    result.sql += "[]";
-    result.column.type = result.sql;
-    result.column.base_type = "_" + type.base_type;
-    result.column.cast_type = type.type + "[]";
-    result.column.is_array = true;
-    result.column.kind = 'b';
+    make_array(result, type.type + "[]");
   }
   if (!can_take(source, result.column)) return std::nullopt;
   return result;

@@ -34,7 +34,7 @@ std::string alter(const TargetTable& table, const std::string& action) {
   return "ALTER TABLE " + quoted_name(table.name) + " " + action;
 }
 
-bool is_one_of(std::string_view text, std::initializer_list<std::string_view> words) {
+bool is_any_of(std::string_view text, std::initializer_list<std::string_view> words) {
   return std::find(words.begin(), words.end(), text) != words.end();
 }
 
@@ -77,11 +77,17 @@ bool hides_default(const Column& column) {
   return column.type == ValueType::bytes || column.type == ValueType::timetz ||
          column.type == ValueType::point || column.type == ValueType::unsupported ||
          column.declared.starts_with('_') ||
-         is_one_of(column.declared, {"MONEY", "HSTORE", "CITEXT", "LTREE", "INET", "CIDR",
+         is_any_of(column.declared, {"MONEY", "HSTORE", "CITEXT", "LTREE", "INET", "CIDR",
                                      "MACADDR", "MACADDR8", "OID", "TSVECTOR", "NAME", "CHAR"});
 }
 
 }  // namespace
+
+ColumnNames column_names(const Layout& layout) {
+  ColumnNames names;
+  for (const auto& column : layout.columns) names.push_back(column.name);
+  return names;
+}
 
 DefaultTrust trust_of_default(const Column& column) {
   if (!column.default_value) return DefaultTrust::none;
@@ -101,7 +107,7 @@ DefaultTrust trust_of_default(const Column& column) {
         return is_zero(text) ? DefaultTrust::none : DefaultTrust::value;
       // The expression itself, where there is no quote in it.
       if (text.find("::") != std::string::npos ||
-          is_one_of(text, {"CURRENT_USER", "SESSION_USER", "CURRENT_ROLE", "CURRENT_CATALOG",
+          is_any_of(text, {"CURRENT_USER", "SESSION_USER", "CURRENT_ROLE", "CURRENT_CATALOG",
                            "CURRENT_SCHEMA", "USER"})) {
         return DefaultTrust::none;
       }
@@ -168,9 +174,11 @@ class Evolver {
   explicit Evolver(const Evolving& evolving) : in_{evolving}, table_{evolving.table} {}
 
   Evolution run() {
-    const NewColumns columns = explain_new_columns(source_columns(), in_.before, names_of(in_.row));
+    const NewColumns columns =
+        explain_new_columns(source_columns(), in_.before, column_names(in_.row));
     if (!columns.unclear.empty()) tell_unclear(columns);
     warn_of_new_places();
+    warn_of_columns_of_another_origin();
     for (const auto& [from, to] : columns.renamed) rename(from, to);
     for (std::size_t i = 0; i < in_.row.columns.size(); ++i) {
       const Column& column = in_.row.columns[i];
@@ -194,12 +202,6 @@ class Evolver {
   }
 
  private:
-  static ColumnNames names_of(const Layout& layout) {
-    ColumnNames names;
-    for (const auto& column : layout.columns) names.push_back(column.name);
-    return names;
-  }
-
   ColumnNames source_columns() const {
     ColumnNames names;
     for (const auto& column : in_.table.columns) {
@@ -212,7 +214,7 @@ class Evolver {
   void warn_of_new_places() {
     if (!in_.before || !in_.has_rows) return;
     std::ptrdiff_t last = -1;
-    for (const auto& name : names_of(in_.row)) {
+    for (const auto& name : column_names(in_.row)) {
       if (!contains(*in_.before, name)) continue;
       const auto place = place_of(*in_.before, name);
       if (place < last) {
@@ -221,6 +223,17 @@ class Evolver {
                                 "keep the old column's values");
       }
       last = std::max(last, place);
+    }
+  }
+
+  /// Made at the target before, or kept there when the source dropped one of that name.
+  void warn_of_columns_of_another_origin() {
+    if (!in_.before || !in_.has_rows) return;
+    for (const auto& column : in_.row.columns) {
+      if (contains(*in_.before, column.name) || in_.table.find(column.name) == nullptr) continue;
+      out_.warnings.push_back("column " + quote_name(column.name) +
+                              " is new at the source, and the target has it already: the rows that "
+                              "are there keep what is in it");
     }
   }
 
@@ -299,7 +312,7 @@ class Evolver {
     const std::string name = quote_name(column.name);
     const auto fit = compare(have, want.column);
     if (fit == TypeFit::widens && tells_type(column)) {
-      actions_.push_back("ALTER COLUMN " + name + " TYPE " + want.sql);
+      loosen("ALTER COLUMN " + name + " TYPE " + want.sql);
     } else if (!can_take(column, have) && column.type != ValueType::untyped) {
       out_.errors.push_back({"has column " + name + " (" + have.type +
                              "), which can't take the source's " + column.described + ": " +
@@ -309,12 +322,23 @@ class Evolver {
     }
     if (column.optional && have.not_null && column.type != ValueType::untyped &&
         !is_key(column.name)) {
-      actions_.push_back("ALTER COLUMN " + name + " DROP NOT NULL");
+      loosen("ALTER COLUMN " + name + " DROP NOT NULL");
+    }
+  }
+
+  /// For values that may come.
+  void loosen(std::string action) {
+    if (in_.is_owned) {
+      actions_.push_back(std::move(action));
+    } else {
+      out_.warnings.push_back("the source can send what it does not take, and only its owner may " +
+                              alter(in_.table, action));
     }
   }
 
   /// Whether the message says more of the type than that its values are of a kind.
   static bool tells_type(const Column& column) {
+    if (!own_type(column)) return false;
     return !column.source_type.empty() || column.type == ValueType::integer ||
            column.type == ValueType::floating ||
            (column.type == ValueType::numeric && column.length.has_value());
@@ -323,7 +347,7 @@ class Evolver {
   bool is_key(const std::string& column) const { return contains(table_.primary_key, column); }
 
   void free_columns_that_get_no_value(const NewColumns& columns) {
-    const auto sent = names_of(in_.row);
+    const auto sent = column_names(in_.row);
     for (const auto& column : table_.columns) {
       if (!column.wants_value || column.name == in_.synced_at || contains(sent, column.name) ||
           contains(columns.gone, column.name) || is_key(column.name)) {

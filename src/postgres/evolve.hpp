@@ -14,6 +14,7 @@ namespace lockstep::postgres {
 
 /// Names of columns, in their order.
 using ColumnNames = std::vector<std::string>;
+ColumnNames column_names(const Layout& layout);
 
 /// What is known when rows with new columns come.
 struct Evolving {
@@ -23,6 +24,8 @@ struct Evolving {
   /// The columns of the rows before, whatever else the table has; nullopt: not known.
   const std::optional<ColumnNames>& before;
   bool has_rows = false;  ///< the table
+  /// Who does not own the table can't alter it, and goes on with it as long as its rows fit.
+  bool is_owned = true;
   const std::string& synced_at;
 };
 

@@ -72,7 +72,7 @@ KnownColumns::KnownColumns(Session& session, std::string pipeline)
     : pipeline_{std::move(pipeline)} {
   pqxx::work tx{session.connection()};
   if (may_create(tx)) {
-    lock_definitions(tx);
+    lock_name(tx, "lockstep.columns");
     tx.exec(create_columns);
   }
   available_ = is_usable(tx);
@@ -97,8 +97,12 @@ std::optional<ColumnNames> read_known_columns(pqxx::transaction_base& tx,
   return read_rows(tx, pipeline, target);
 }
 
-void lock_definitions(pqxx::transaction_base& tx) {
-  tx.exec("SELECT pg_catalog.pg_advisory_xact_lock(7813573191660758384)");  // "lockstep"
+void lock_name(pqxx::transaction_base& tx, const std::string& name) {
+  // Apart from the locks of others: "lockstep" as a number.
+  query(tx,
+        "SELECT pg_catalog.pg_advisory_xact_lock("
+        "pg_catalog.hashtextextended($1, 7813573191660758384))",
+        name);
 }
 
 }  // namespace lockstep::postgres

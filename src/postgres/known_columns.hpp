@@ -27,7 +27,7 @@ class KnownColumns {
 std::optional<ColumnNames> read_known_columns(pqxx::transaction_base& tx,
                                               const std::string& pipeline, const Relation& target);
 
-/// Until the end of the transaction no other daemon makes a table.
-void lock_definitions(pqxx::transaction_base& tx);
+/// Until the end of the transaction no other connection makes what has this name.
+void lock_name(pqxx::transaction_base& tx, const std::string& name);
 
 }  // namespace lockstep::postgres

@@ -118,7 +118,8 @@ std::vector<std::string> Mapping::problems(const Relation& source, const Layout&
 std::vector<std::string> Mapping::unknown_columns(const Relation& source, const Layout& row) const {
   std::vector<std::string> unknown;
   const TableRule* const rule = rule_of(source);
-  if (rule == nullptr) return unknown;
+  // One for many tables names columns of any of them.
+  if (rule == nullptr || rule->match.find_first_of("*?") != std::string::npos) return unknown;
   for (const auto& name : rule->exclude) {
     if (!has_column(row, name)) unknown.push_back(name);
   }

@@ -346,16 +346,6 @@ void check_synced_at(const TargetTable& table, const std::string& synced_at, Pla
                     ": set synced_at: \"\" in the pipeline's sink, or add it (timestamptz)"});
 }
 
-/// A column that both the source and we fill.
-void check_synced_at(const Layout& row, const std::string& synced_at, PlanErrors& errors) {
-  for (const auto& column : row.columns) {
-    if (synced_at.empty() || column.name != synced_at) continue;
-    errors.push_back({"gets column " + quote_name(synced_at) +
-                      " from the source, and the time of writing goes there, too: set synced_at in "
-                      "the pipeline's sink to another column, or to \"\""});
-  }
-}
-
 /// The target would refuse every row: nothing gives these columns a value.
 void check_filled(const TargetTable& table, const Columns& given, PlanErrors& errors) {
   for (const auto& column : table.columns) {
@@ -441,7 +431,6 @@ PlanErrors check_table(const TargetTable& table, const Layout* key, const std::s
   } else if (table.primary_key.empty()) {
     errors.push_back({"has no primary key: add one on the source's key"});
   }
-  check_synced_at(table, synced_at, errors);
   return errors;
 }
 
@@ -449,7 +438,6 @@ Result<StatementPlan, PlanErrors> plan_upsert(const TargetTable& table, const La
                                               const Layout& key, const std::string& synced_at,
                                               Wire wire) {
   auto errors = check_table(table, &key, synced_at);
-  check_synced_at(row, synced_at, errors);
   Parameters parameters;
   auto columns = plan_columns(table, row, From::row, wire, parameters, errors);
   add_synced_at(table, synced_at, columns);
@@ -486,7 +474,6 @@ Result<StatementPlan, PlanErrors> plan_update(const TargetTable& table, const Se
                                               const Layout& key, From where,
                                               const std::string& synced_at, Wire wire) {
   auto errors = check_table(table, &key, synced_at);
-  check_synced_at(row.layout, synced_at, errors);
   Parameters parameters;
   auto columns = plan_columns(table, row, From::row, wire, parameters, errors);
   const auto by_key = plan_columns(table, key, where, wire, parameters, errors);
@@ -504,7 +491,6 @@ Result<StatementPlan, PlanErrors> plan_rotation(const TargetTable& table, const 
                                                 const Layout& key, const std::string& synced_at,
                                                 Wire wire) {
   auto errors = check_table(table, &key, synced_at);
-  check_synced_at(row.layout, synced_at, errors);
   Parameters parameters;
   auto columns = plan_columns(table, row.layout, From::row, wire, parameters, errors);
   for (std::size_t i = 0; i < columns.targets.size(); ++i) {
@@ -547,7 +533,6 @@ Result<StatementPlan, PlanErrors> plan_find(const TargetTable& table, const Layo
 Result<StatementPlan, PlanErrors> plan_insert(const TargetTable& table, const Layout& row,
                                               const std::string& synced_at, Wire wire) {
   PlanErrors errors;
-  check_synced_at(table, synced_at, errors);
   check_synced_at(row, synced_at, errors);
   Parameters parameters;
   auto columns = plan_columns(table, row, From::row, wire, parameters, errors);

@@ -242,11 +242,12 @@ void look_at_fit(pqxx::transaction_base& tx, const SinkConfig& config, TargetTab
       const auto before = read_known_columns(tx, config.pipeline, table.name);
       const bool holds_rows =
           lacking_rights(tx, table.name, "SELECT").empty() && has_rows(tx, table.name);
-      auto evolution = evolve({table, row, types, before, holds_rows, config.synced_at});
+      const bool is_owned = owns(tx, table.name);
+      auto evolution = evolve({table, row, types, before, holds_rows, is_owned, config.synced_at});
       errors = std::move(evolution.errors);
       report.statements = std::move(evolution.statements);
       report.warnings = std::move(evolution.warnings);
-      if (!report.statements.empty() && !owns(tx, table.name)) {
+      if (!report.statements.empty() && !is_owned) {
         report.problems.push_back(
             "does not fit, and the role is not its owner, who alone may run " +
             report.statements.front() + full_name_of_rights());

@@ -14,12 +14,6 @@ namespace lockstep::postgres {
 
 namespace {
 
-ColumnNames names_of(const Layout& layout) {
-  ColumnNames names;
-  for (const auto& column : layout.columns) names.push_back(column.name);
-  return names;
-}
-
 ColumnType type_of(pqxx::transaction_base& tx, const Column& column, const std::string& schema) {
   if (auto own = own_type(column)) return *own;
   for (const auto& name : {column.declared, element_name(column)}) {
@@ -101,36 +95,51 @@ TargetTable Targets::create(pqxx::transaction_base& tx, const Relation& target, 
   if (const auto why_not = why_not_created(row); !why_not.empty()) {
     throw Refused{"target table " + to_string(target) + " " + why_not + ", " + then_reload};
   }
-  lock_definitions(tx);
+  lock_name(tx, quoted_name(target));
   if (auto made_meanwhile = read_table(tx, target)) return *std::move(made_meanwhile);
   if (!has_schema(tx, target.schema)) {
-    run(tx, target, "CREATE SCHEMA " + quote_name(target.schema));
+    lock_name(tx, quote_name(target.schema));
+    if (!has_schema(tx, target.schema)) {
+      run(tx, target, "CREATE SCHEMA " + quote_name(target.schema));
+    }
   }
   const auto types = types_of(tx, row, target.schema);
   run(tx, target, create_table(target, row, types, key, config_.synced_at));
-  if (known_) known_->write(tx, target, names_of(row));
+  if (known_) known_->write(tx, target, column_names(row));
   return read_table(tx, target).value();
 }
 
 TargetTable Targets::evolve(pqxx::transaction_base& tx, TargetTable table, const Layout& row) {
   const auto types = types_of(tx, row, table.name.schema);
-  const auto before = known_->read(tx, table.name);
-  const auto look = [&](bool with_rows) {
-    return postgres::evolve({table, row, types, before, with_rows, config_.synced_at});
+  auto before = known_->read(tx, table.name);
+  bool holds_rows = true;
+  bool is_owned = true;
+  const auto look = [&] {
+    return postgres::evolve({table, row, types, before, holds_rows, is_owned, config_.synced_at});
   };
-  auto evolution = look(true);
-  if (!evolution.statements.empty() || !evolution.errors.empty()) {
+  const auto fits = [](const Evolution& one) {
+    return one.statements.empty() && one.errors.empty() && one.warnings.empty();
+  };
+  auto evolution = look();
+  if (!fits(evolution)) {
+    is_owned = owns(tx, table.name);
+    holds_rows = has_rows(tx, table.name);
+    evolution = look();
+  }
+  if (!evolution.statements.empty()) {
     // Another daemon may have altered it meanwhile: from here on nobody does.
     query(tx, "LOCK TABLE " + quoted_name(table.name) + " IN ACCESS EXCLUSIVE MODE");
     table = read_table(tx, table.name).value();
-    evolution = look(has_rows(tx, table.name));
+    before = known_->read(tx, table.name);
+    holds_rows = has_rows(tx, table.name);
+    evolution = look();
   }
   if (!evolution.errors.empty()) throw Refused{refusal(table.name, evolution.errors)};
   for (const auto& statement : evolution.statements) run(tx, table.name, statement);
   for (auto& warning : evolution.warnings) {
     warnings_.push_back("target table " + to_string(table.name) + ": " + std::move(warning));
   }
-  if (before != names_of(row)) known_->write(tx, table.name, names_of(row));
+  if (before != column_names(row)) known_->write(tx, table.name, column_names(row));
   if (!evolution.statements.empty()) table = read_table(tx, table.name).value();
   return table;
 }
@@ -144,9 +153,8 @@ void Targets::leave_out_unknown(const TargetTable& table, MappedLayout& row) {
       kept.cells.push_back(row.cells[i]);
       continue;
     }
-    const std::string word = "target table " + to_string(table.name) + " has no column " +
-                             quote_name(column.name) + ": it is not written";
-    if (shared_->is_news(word)) warnings_.push_back(word);
+    warnings_.push_back("target table " + to_string(table.name) + " has no column " +
+                        quote_name(column.name) + ": it is not written");
   }
   row = std::move(kept);
 }
@@ -188,7 +196,7 @@ void Targets::committed() {
                  to_string(target), statement);
   }
   for (const auto& warning : warnings_) {
-    spdlog::warn("{} pipeline={}", warning, config_.pipeline);
+    if (shared_->is_news(warning)) spdlog::warn("{} pipeline={}", warning, config_.pipeline);
   }
   rolled_back(0);
 }

@@ -1,4 +1,5 @@
 // demo on the whole pipeline: its six changes arrive, and nothing of it stays.
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -56,4 +57,22 @@ TEST_CASE("the demo's six changes arrive, and leave nothing behind") {
   CHECK_THAT(alone.out, ContainsSubstring("✗ not in the target after 1 s"));
   CHECK_THAT(alone.out, ContainsSubstring("Does lockstepd run"));
   CHECK(source.text("SELECT count(*) FROM users WHERE email LIKE 'demo-%'") == "0");
+
+  // It looks where the rules send the rows.
+  DaemonConfig mapped{unique("demo_mapped"), config.topics};
+  const std::string schema = mapped.pipeline;
+  mapped.sink["tables"] = "[{match: public.users, to: " + schema +
+                          ".people, columns: {exclude: [email], rename: {id: nr, name: full_name}}}"
+                          ", {match: public.*, to: " +
+                          schema + ".*}]";
+  Daemon other{mapped.pipeline, mapped};
+  other.await_log("statement: CREATE TABLE ", std::chrono::seconds{30}, 2);
+  std::ofstream{project.folder / "config" / "lockstep.yaml"} << to_yaml(mapped);
+  const auto again = run_program("demo", {}, project);
+  INFO(again.out << again.err);
+  CHECK(again.code == 0);
+  CHECK_THAT(again.out, ContainsSubstring("All 6 changes arrived"));
+  CHECK(target.text("SELECT count(*) FROM " + schema + ".people WHERE full_name = 'Zoë Demo'") ==
+        "0");
+  CHECK(other.stop() == 0);
 }

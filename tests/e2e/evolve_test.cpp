@@ -170,12 +170,12 @@ TEST_CASE("tables are made like the source's, type by type") {
                                        "only_here" + run,
                                        "number_here" + run,
                                        "row_here" + run};
-  std::string columns;
+  std::string definitions;
   for (std::size_t i = 0; i < types.size(); ++i) {
-    columns += ", c" + std::to_string(i) + " " + types[i];
+    definitions += ", c" + std::to_string(i) + " " + types[i];
   }
-  source.exec("CREATE TABLE " + table + " (id bigint PRIMARY KEY, needed text NOT NULL" + columns +
-              ")");
+  source.exec("CREATE TABLE " + table + " (id bigint PRIMARY KEY, needed text NOT NULL" +
+              definitions + ")");
   source.exec("CREATE TABLE " + keys + " (v text, b int, a varchar(9), PRIMARY KEY (a, b))");
   source.exec("INSERT INTO " + table + " (id, needed) VALUES (1, 'x')");
   source.exec("INSERT INTO " + keys + " VALUES ('v', 2, 'one')");
@@ -280,9 +280,9 @@ TEST_CASE("tables and columns arrive under the names of the rules") {
   const std::string one = "mapped" + run;
   const std::string leaf = "mapped_leaf" + run;
   const std::string other = "other" + run;
-  const std::string columns =
+  const std::string definition =
       " (id int PRIMARY KEY, full_name text, password text NOT NULL, mail text)";
-  for (const auto& table : {one, leaf, other}) source.exec("CREATE TABLE " + table + columns);
+  for (const auto& table : {one, leaf, other}) source.exec("CREATE TABLE " + table + definition);
   source.exec("INSERT INTO " + one +
               " VALUES (1, 'Ann', 'secret', 'a@b.c'), (2, 'Bob', 'x', NULL)");
   source.exec("INSERT INTO " + other + " VALUES (1, 'Eve', 'y', NULL)");

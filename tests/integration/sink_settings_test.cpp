@@ -64,14 +64,15 @@ TEST_CASE("sink: a role with the documented rights, and no more, is enough") {
   const auto rights = documented_rights();
   REQUIRE(rights.size() == 2);
   const auto makes_its_table = GENERATE(true, false);
-  CAPTURE(makes_its_table);
+  const auto schema_change = GENERATE(SchemaChange::pause, SchemaChange::evolve);
+  CAPTURE(makes_its_table, schema_change == SchemaChange::evolve);
   const OwnDatabase own{"sink_test_rights", ""};
   Database target{own.url()};
   target.exec("CREATE TABLE t (id int PRIMARY KEY, v text)");
   auto url = own.url();
   url.replace(url.find("postgres:postgres@"), 18, "lockstep:lockstep@");
   const Relation relation{"public", "t"};
-  const auto sink = postgres::make_sink({"p", url, "", ""});
+  const auto sink = postgres::make_sink({"p", url, "", "", MissingTable::pause, schema_change});
 
   const auto refused = sink->apply(std::move(Made{relation, std::nullopt, 1}.upsert(1, "a")).batch);
   CHECK(kind_of(refused) == Kind::unavailable);  // of no use for any table

@@ -143,6 +143,24 @@ TEST_CASE("check_target_db: rows in the order of the key, by condition and by pa
   CHECK(show({"--where", "false", "--json"}) == "[\n]\n");
 }
 
+TEST_CASE("check_target_db: a source's table is shown where the rules send it") {
+  const Sample sample;
+  const auto project = moved_ports("tools-rules");
+  const auto file = project.folder / "config" / "lockstep.yaml";
+  std::ostringstream yaml;
+  yaml << std::ifstream{file}.rdbuf();
+  std::string text = yaml.str();
+  const std::string begin = "      type: postgres\n";
+  text.insert(text.find(begin) + begin.size(),
+              "      tables: [{match: crm.people, to: public." + sample.name + "}]\n");
+  std::ofstream{file} << text;
+  const auto shown =
+      run_program("check_target_db", {"crm.people", "--where", "id=3", "--json"}, project);
+  INFO(shown.err);
+  CHECK(shown.code == 0);
+  CHECK(shown.out == "[\n  {\"id\":3,\"name\":\"Zoë\",\"price\":1.50,\"synced_at\":null}\n]\n");
+}
+
 TEST_CASE("check_target_db: what can't be shown is told in one line") {
   const Sample sample;
   const auto project = moved_ports("tools-errors");

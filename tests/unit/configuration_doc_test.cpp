@@ -207,5 +207,5 @@ TEST_CASE("the examples in the documents load") {
       CHECK(config);
     }
   }
-  CHECK(blocks == 3);
+  CHECK(blocks == 4);
 }

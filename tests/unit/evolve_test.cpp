@@ -31,7 +31,7 @@ TargetColumn has(const std::string& name, const std::string& declared = "TEXT",
 }
 
 const TargetColumn id_column = has("id", "INT4", ValueType::integer);
-const Column id = sent("id", "INT4", ValueType::integer, false);
+const Column sent_id = sent("id", "INT4", ValueType::integer, false);
 
 struct Trial {
   std::vector<TargetColumn> table;
@@ -39,6 +39,7 @@ struct Trial {
   std::optional<ColumnNames> before{};
   bool has_rows = true;
   std::string synced_at{};
+  bool is_owned = true;
 };
 
 Evolution tried(const Trial& trial) {
@@ -48,7 +49,7 @@ Evolution tried(const Trial& trial) {
   for (const auto& column : row.columns) {
     types.push_back(own_type(column).value_or(any_type(column)));
   }
-  return evolve({table, row, types, trial.before, trial.has_rows, trial.synced_at});
+  return evolve({table, row, types, trial.before, trial.has_rows, trial.is_owned, trial.synced_at});
 }
 
 Lines errors_of(const Evolution& evolution) {
@@ -57,7 +58,7 @@ Lines errors_of(const Evolution& evolution) {
   return lines;
 }
 
-const std::string alter = "ALTER TABLE \"s\".\"t\" ";
+const std::string alter_t = "ALTER TABLE \"s\".\"t\" ";
 
 }  // namespace
 
@@ -194,11 +195,11 @@ TEST_CASE("evolve: a new name is a new column or a renamed one, by its place") {
 }
 
 TEST_CASE("evolve: a table that fits is left alone") {
-  CHECK(tried({{id_column, has("v")}, {id, sent("v")}}).statements.empty());
-  CHECK(tried({{id_column, has("v"), has("own")}, {id, sent("v")}}).statements.empty());
+  CHECK(tried({{id_column, has("v")}, {sent_id, sent("v")}}).statements.empty());
+  CHECK(tried({{id_column, has("v"), has("own")}, {sent_id, sent("v")}}).statements.empty());
   auto required = has("v");
   required.not_null = true;
-  CHECK(tried({{id_column, required}, {id, sent("v", "TEXT", ValueType::text, false)}})
+  CHECK(tried({{id_column, required}, {sent_id, sent("v", "TEXT", ValueType::text, false)}})
             .statements.empty());
 }
 
@@ -258,8 +259,8 @@ TEST_CASE(
   };
   for (const auto& c : cases) {
     DYNAMIC_SECTION(c.name) {
-      const auto evolution = tried({{id_column}, {id, c.column}, c.before, c.has_rows});
-      CHECK(evolution.statements == Lines{alter + c.want});
+      const auto evolution = tried({{id_column}, {sent_id, c.column}, c.before, c.has_rows});
+      CHECK(evolution.statements == Lines{alter_t + c.want});
       CHECK(evolution.warnings == (c.warning.empty() ? Lines{} : Lines{c.warning}));
       CHECK(evolution.errors.empty());
     }
@@ -273,36 +274,61 @@ TEST_CASE("evolve: renames come first, then all the rest in one statement") {
   loose.not_null = true;
   const auto evolution =
       tried({{id_column, has("a", "INT4", ValueType::integer), gone, loose},
-             {id, sent("b", "INT8", ValueType::integer), sent("loose"), sent("n")},
+             {sent_id, sent("b", "INT8", ValueType::integer), sent("loose"), sent("n")},
              ColumnNames{"id", "a", "loose"},
              true,
              "synced_at"});
   CHECK(evolution.statements ==
-        Lines{alter + "RENAME COLUMN \"a\" TO \"b\"",
-              alter + "ALTER COLUMN \"b\" TYPE int8, ALTER COLUMN \"loose\" DROP NOT NULL, "
-                      "ADD COLUMN \"n\" text, ALTER COLUMN \"gone\" DROP NOT NULL, "
-                      "ADD COLUMN \"synced_at\" timestamptz"});
+        Lines{alter_t + "RENAME COLUMN \"a\" TO \"b\"",
+              alter_t + "ALTER COLUMN \"b\" TYPE int8, ALTER COLUMN \"loose\" DROP NOT NULL, "
+                        "ADD COLUMN \"n\" text, ALTER COLUMN \"gone\" DROP NOT NULL, "
+                        "ADD COLUMN \"synced_at\" timestamptz"});
 }
 
 TEST_CASE("evolve: what the operator has to decide comes with the statements to choose from") {
   CHECK(
-      errors_of(tried({{id_column, has("a")}, {id, sent("n")}})) ==
+      errors_of(tried({{id_column, has("a")}, {sent_id, sent("n")}})) ==
       Lines{"has no column \"n\", and the source has no \"a\" any more: was it renamed, or dropped "
             "and another one added? Run " +
-            alter + "RENAME COLUMN \"a\" TO \"n\", or " + alter + "ADD COLUMN \"n\" text"});
-  CHECK(errors_of(tried({{id_column, has("v", "INT4", ValueType::integer)}, {id, sent("v")}})) ==
-        Lines{"has column \"v\" (int4), which can't take the source's described: " + alter +
-              "ALTER COLUMN \"v\" TYPE text USING \"v\"::text, if that is what the source did with "
-              "its rows"});
+            alter_t + "RENAME COLUMN \"a\" TO \"n\", or " + alter_t + "ADD COLUMN \"n\" text"});
+  CHECK(
+      errors_of(tried({{id_column, has("v", "INT4", ValueType::integer)}, {sent_id, sent("v")}})) ==
+      Lines{"has column \"v\" (int4), which can't take the source's described: " + alter_t +
+            "ALTER COLUMN \"v\" TYPE text USING \"v\"::text, if that is what the source did with "
+            "its rows"});
 }
 
 TEST_CASE("evolve: a column that was dropped and made anew is told") {
-  const auto evolution = tried(
-      {{id_column, has("a"), has("b")}, {id, sent("b"), sent("a")}, ColumnNames{"id", "a", "b"}});
+  const auto evolution = tried({{id_column, has("a"), has("b")},
+                                {sent_id, sent("b"), sent("a")},
+                                ColumnNames{"id", "a", "b"}});
   CHECK(evolution.statements.empty());
   CHECK(evolution.warnings ==
         Lines{"column \"a\" was dropped and made anew at the source: the rows "
               "that are there keep the old column's values"});
+}
+
+TEST_CASE("evolve: a new column that the target has already keeps its values, which is told") {
+  const Trial trial{{id_column, has("a")}, {sent_id, sent("a")}, ColumnNames{"id"}};
+  CHECK(tried(trial).statements.empty());
+  CHECK(tried(trial).warnings == Lines{"column \"a\" is new at the source, and the target has it "
+                                       "already: the rows that are there keep what is in it"});
+  auto empty = trial;
+  empty.has_rows = false;
+  CHECK(tried(empty).warnings.empty());
+}
+
+TEST_CASE("evolve: a table of somebody else's is used as it is while its rows fit") {
+  auto strict = has("v", "INT4", ValueType::integer);
+  strict.not_null = true;
+  Trial trial{{id_column, strict}, {sent_id, sent("v", "INT8", ValueType::integer)}};
+  trial.is_owned = false;
+  const std::string begin = "the source can send what it does not take, and only its owner may ";
+  CHECK(tried(trial).statements.empty());
+  CHECK(tried(trial).warnings == Lines{begin + alter_t + "ALTER COLUMN \"v\" TYPE int8",
+                                       begin + alter_t + "ALTER COLUMN \"v\" DROP NOT NULL"});
+  trial.row.push_back(sent("n"));
+  CHECK(tried(trial).statements == Lines{alter_t + "ADD COLUMN \"n\" text"});
 }
 
 TEST_CASE("evolve: a type is only taken as the source's where the message tells it") {
@@ -312,7 +338,7 @@ TEST_CASE("evolve: a type is only taken as the source's where the message tells 
   limited.length = 20;
   TargetColumn column = own_type(limited)->column;
   column.name = "v";
-  CHECK(tried({{id_column, column}, {id, untold}}).statements.empty());
-  CHECK(tried({{id_column, column}, {id, sent("v")}}).statements ==
-        Lines{alter + "ALTER COLUMN \"v\" TYPE text"});
+  CHECK(tried({{id_column, column}, {sent_id, untold}}).statements.empty());
+  CHECK(tried({{id_column, column}, {sent_id, sent("v")}}).statements ==
+        Lines{alter_t + "ALTER COLUMN \"v\" TYPE text"});
 }

@@ -34,8 +34,7 @@ struct IntakeFixture {
   }
 
   void accept(std::int64_t offset, const std::optional<std::string>& value,
-              const std::string& record_key = key,
-              const std::vector<Header>& headers = {}) {
+              const std::string& record_key = key, const std::vector<Header>& headers = {}) {
     const ListHeaders all{headers};
     intake.accept(
         {{tp.topic, record_key, value, &all}, tp.partition, {offset}},

@@ -13,14 +13,14 @@ Layout layout_of(const std::vector<std::string>& names) {
   return layout;
 }
 
-std::vector<std::string> names_of(const Layout& layout) {
+std::vector<std::string> names_in(const Layout& layout) {
   std::vector<std::string> names;
   for (const auto& column : layout.columns) names.push_back(column.name);
   return names;
 }
 
 using Lines = std::vector<std::string>;
-const Relation users{"public", "users"};
+const Relation source_users{"public", "users"};
 
 }  // namespace
 
@@ -58,22 +58,34 @@ TEST_CASE("mapping: the first rule that matches says where a table goes") {
     Relation source, want;
   };
   const Case cases[] = {
-      {"no rule", "", {}, users, {"public", "users"}},
-      {"no rule, a schema", "copy", {}, users, {"copy", "users"}},
+      {"no rule", "", {}, source_users, {"public", "users"}},
+      {"no rule, a schema", "copy", {}, source_users, {"copy", "users"}},
       {"schema and table",
        "copy",
        {{"public.users", "crm.people", {}, {}}},
-       users,
+       source_users,
        {"crm", "people"}},
-      {"only a table", "", {{"public.users", "people", {}, {}}}, users, {"public", "people"}},
-      {"only a table, a schema", "copy", {{"*.*", "people", {}, {}}}, users, {"copy", "people"}},
-      {"only columns", "copy", {{"public.users", "", {"a"}, {}}}, users, {"copy", "users"}},
-      {"the table's name", "", {{"public.*", "crm.p_*", {}, {}}}, users, {"crm", "p_users"}},
-      {"the schema's name", "", {{"*.users", "*.people", {}, {}}}, users, {"public", "people"}},
+      {"only a table",
+       "",
+       {{"public.users", "people", {}, {}}},
+       source_users,
+       {"public", "people"}},
+      {"only a table, a schema",
+       "copy",
+       {{"*.*", "people", {}, {}}},
+       source_users,
+       {"copy", "people"}},
+      {"only columns", "copy", {{"public.users", "", {"a"}, {}}}, source_users, {"copy", "users"}},
+      {"the table's name", "", {{"public.*", "crm.p_*", {}, {}}}, source_users, {"crm", "p_users"}},
+      {"the schema's name",
+       "",
+       {{"*.users", "*.people", {}, {}}},
+       source_users,
+       {"public", "people"}},
       {"the first",
        "",
        {{"*.orders", "a.b", {}, {}}, {"public.*", "c.d", {}, {}}, {"*.*", "e.f", {}, {}}},
-       users,
+       source_users,
        {"c", "d"}},
       {"dots and quotes are a part of the table",
        "",
@@ -91,12 +103,16 @@ TEST_CASE("mapping: the first rule that matches says where a table goes") {
 TEST_CASE("mapping: columns are left out and renamed, cells keep their places") {
   const Mapping mapping{"",
                         {{"public.users", "", {"password"}, {{"full_name", "name"}, {"a", "b"}}}}};
-  const auto mapped = mapping.columns_of(users, layout_of({"id", "password", "full_name"}));
-  CHECK(names_of(mapped.layout) == Lines{"id", "name"});
+  const auto mapped = mapping.columns_of(source_users, layout_of({"id", "password", "full_name"}));
+  CHECK(names_in(mapped.layout) == Lines{"id", "name"});
   CHECK(mapped.cells == std::vector<std::size_t>{0, 2});
-  CHECK(mapping.unknown_columns(users, layout_of({"id", "full_name"})) == Lines{"password", "a"});
-  CHECK(mapping.name_of(users, "full_name") == "name");
-  CHECK(names_of(mapping.columns_of({"public", "orders"}, layout_of({"id", "password"})).layout) ==
+  CHECK(mapping.unknown_columns(source_users, layout_of({"id", "full_name"})) ==
+        Lines{"password", "a"});
+  CHECK(Mapping{"", {{"public.*", "", {"password"}, {}}}}
+            .unknown_columns(source_users, layout_of({"id"}))
+            .empty());
+  CHECK(mapping.name_of(source_users, "full_name") == "name");
+  CHECK(names_in(mapping.columns_of({"public", "orders"}, layout_of({"id", "password"})).layout) ==
         Lines{"id", "password"});
 }
 
@@ -104,7 +120,7 @@ TEST_CASE("mapping: what a rule can't do is told") {
   const auto row = layout_of({"id", "a", "b", "synced_at"});
   const auto key = layout_of({"id"});
   const auto problems = [&](const TableRule& rule, const std::string& synced_at) {
-    return Mapping{"", {rule}}.problems(users, row, &key, synced_at);
+    return Mapping{"", {rule}}.problems(source_users, row, &key, synced_at);
   };
   CHECK(problems({"public.users", "", {"a"}, {{"b", "c"}}}, "").empty());
   CHECK(problems({"public.users", "", {}, {{"a", "b"}, {"b", "a"}}}, "").empty());

@@ -36,7 +36,7 @@ class Mapping {
   /// table's name. `key`: nullptr if there is none or it is not known.
   std::vector<std::string> problems(const Relation& source, const Layout& row, const Layout* key,
                                     const std::string& synced_at) const;
-  /// Columns that the rule names and the rows don't have.
+  /// Columns that a rule for this one table names and its rows don't have.
   std::vector<std::string> unknown_columns(const Relation& source, const Layout& row) const;
 
  private:
