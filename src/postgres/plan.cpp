@@ -431,6 +431,7 @@ PlanErrors check_table(const TargetTable& table, const Layout* key, const std::s
   } else if (table.primary_key.empty()) {
     errors.push_back({"has no primary key: add one on the source's key"});
   }
+  check_synced_at(table, synced_at, errors);
   return errors;
 }
 
@@ -533,7 +534,7 @@ Result<StatementPlan, PlanErrors> plan_find(const TargetTable& table, const Layo
 Result<StatementPlan, PlanErrors> plan_insert(const TargetTable& table, const Layout& row,
                                               const std::string& synced_at, Wire wire) {
   PlanErrors errors;
-  check_synced_at(row, synced_at, errors);
+  check_synced_at(table, synced_at, errors);
   Parameters parameters;
   auto columns = plan_columns(table, row, From::row, wire, parameters, errors);
   add_synced_at(table, synced_at, columns);
