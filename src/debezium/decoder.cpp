@@ -632,8 +632,9 @@ std::optional<Problem> Decoder::Impl::read_old_key(Topic& topic, const RawRecord
     change.other_key = keep(key_of(*cells, arena), arena);
     return std::nullopt;
   }
-  const bool was_deleted = topic.announced == Announced::unreadable_key;
-  if (was_deleted || topic.announced == Announced::nothing) return std::nullopt;
+  // What keeps this header from being read has kept the delete from being taken for more than that,
+  // whoever has read it: it can't be read for the old key's values, or none of them can.
+  if (topic.announced != Announced::new_key) return std::nullopt;
   return Problem{std::string{"header "} + old_key +
                  " is not like the key: set header.converter="
                  "org.apache.kafka.connect.json.JsonConverter on the connector"};
