@@ -150,6 +150,7 @@ void Applier::apply(const Batch& batch, const std::function<void(pqxx::work& tx)
   writing_.reset();
   used_old_statements_ = false;
   constraints_wait_ = false;
+  has_written_ = false;
   ++transaction_;
   try {
     pqxx::work tx{session_.connection()};
@@ -167,11 +168,12 @@ void Applier::apply(const Batch& batch, const std::function<void(pqxx::work& tx)
 
 void Applier::try_out(std::span<const Change> changes, std::chrono::milliseconds limit) {
   constraints_wait_ = false;
+  has_written_ = false;
   ++transaction_;
   pqxx::work tx{session_.connection()};
   tx.exec("SET LOCAL statement_timeout = " + std::to_string(limit.count()));
   write(tx, changes);
-  tx.exec("SET CONSTRAINTS ALL IMMEDIATE");
+  check_constraints(tx);
 }
 
 Relation Applier::target_of(const Relation& source) const {
@@ -223,6 +225,11 @@ void Applier::defer_constraints(pqxx::work& tx, const std::vector<Segment>& segm
     tx.exec("SET CONSTRAINTS ALL DEFERRED");
     constraints_wait_ = true;
   }
+}
+
+void Applier::check_constraints(pqxx::work& tx) {
+  query(tx, "SET CONSTRAINTS ALL IMMEDIATE");
+  constraints_wait_ = false;
 }
 
 /// Tables before those whose foreign keys point to them; empty: one after the other as they are,
@@ -281,8 +288,10 @@ void Applier::truncate(pqxx::work& tx, const TableChanges& table) {
   const TargetTable& target = target_table(tx, *table.relation);
   writing_ = target.name;
   // The source has truncated what refers to the table together with it; here that comes by itself.
+  // And PostgreSQL truncates no table with rows whose constraints are still to be checked.
+  const bool must_delete = target.is_referenced || (target.has_deferrable && has_written_);
   // Not exec(): where that fails libpqxx 6 gives the transaction up, savepoints or not.
-  query(tx, (target.is_referenced ? "DELETE FROM " : "TRUNCATE TABLE ") + quoted_name(target.name));
+  query(tx, (must_delete ? "DELETE FROM " : "TRUNCATE TABLE ") + quoted_name(target.name));
 }
 
 /// Removes first: they free the values of unique columns that other rows may take.
@@ -366,6 +375,7 @@ void Applier::upsert(pqxx::work& tx, const TableChanges& table, const RowGroup& 
 std::vector<std::int64_t> Applier::run(pqxx::work& tx, const Statement& statement,
                                        const RowGroup& group) {
   const Changes all{group.changes};
+  has_written_ = true;
   std::vector<std::int64_t> found;
   for (std::size_t begin = 0; begin != all.size();) {
     const std::size_t end = end_of_statement(statement.plan, all, begin);

@@ -50,6 +50,8 @@ class Applier {
 
   /// The changes' rows.
   void write(pqxx::work& tx, std::span<const Change> changes);
+  /// Those that wait for COMMIT, now; the rows that are written next wait again.
+  void check_constraints(pqxx::work& tx);
   /// What was written under a savepoint is undone, and with it when constraints are checked.
   void rolled_back() { constraints_wait_ = false; }
 
@@ -112,6 +114,7 @@ class Applier {
   std::map<const Relation*, KnownTable> tables_;
   bool used_old_statements_ = false;
   bool constraints_wait_ = false;  ///< in this transaction, until COMMIT
+  bool has_written_ = false;       ///< rows, in this transaction
   std::optional<Relation> writing_;
 };
 
