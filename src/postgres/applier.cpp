@@ -167,6 +167,7 @@ void Applier::transact(const std::function<void(pqxx::work&)>& body) {
   writing_.reset();
   used_old_statements_ = false;
   constraints_wait_ = false;
+  has_written_ = false;
   ++transaction_;
   try {
     pqxx::work tx{session_.connection()};
@@ -209,7 +210,7 @@ void Applier::try_out(std::span<const Change> changes, std::chrono::milliseconds
     transact([&](pqxx::work& tx) {
       tx.exec("SET LOCAL statement_timeout = " + std::to_string(limit.count()));
       write(tx, changes);
-      tx.exec("SET CONSTRAINTS ALL IMMEDIATE");
+      check_constraints(tx);
       throw Over{};
     });
   } catch (const Over&) {
@@ -261,11 +262,12 @@ std::size_t Applier::end_of_step(std::span<const Change> changes) const {
   return changes.size();
 }
 
-void Applier::write_part(pqxx::work& tx, std::span<const Change> changes) {
+void Applier::write_part(pqxx::work& tx, std::span<const Change> changes, bool check) {
   const auto changed_before = targets_.changes();
   tx.exec("SAVEPOINT part");
   try {
     write(tx, changes);
+    if (check) check_constraints(tx);
   } catch (const pqxx::broken_connection&) {
     throw;
   } catch (...) {
@@ -311,6 +313,11 @@ void Applier::defer_constraints(pqxx::work& tx, const std::vector<Segment>& segm
     tx.exec("SET CONSTRAINTS ALL DEFERRED");
     constraints_wait_ = true;
   }
+}
+
+void Applier::check_constraints(pqxx::work& tx) {
+  query(tx, "SET CONSTRAINTS ALL IMMEDIATE");
+  constraints_wait_ = false;
 }
 
 /// Tables before those whose foreign keys point to them; empty: one after the other as they are,
@@ -371,9 +378,10 @@ void Applier::truncate(pqxx::work& tx, const TableChanges& table) {
   if (target == nullptr) return;
   writing_ = target->name;
   // The source has truncated what refers to the table together with it; here that comes by itself.
+  // And PostgreSQL truncates no table with rows whose constraints are still to be checked.
+  const bool must_delete = target->is_referenced || (target->has_deferrable && has_written_);
   // Not exec(): where that fails libpqxx 6 gives the transaction up, savepoints or not.
-  query(tx,
-        (target->is_referenced ? "DELETE FROM " : "TRUNCATE TABLE ") + quoted_name(target->name));
+  query(tx, (must_delete ? "DELETE FROM " : "TRUNCATE TABLE ") + quoted_name(target->name));
 }
 
 /// Removes first: they free the values of unique columns that other rows may take.
@@ -459,6 +467,7 @@ std::vector<std::int64_t> Applier::run(pqxx::work& tx, const Statement* made,
   const Changes all{group.changes};
   if (made == nullptr) return std::vector<std::int64_t>(all.size());
   const Statement& statement = *made;
+  has_written_ = true;
   std::vector<std::int64_t> found;
   for (std::size_t begin = 0; begin != all.size();) {
     const std::size_t end = end_of_statement(statement.plan, all, begin);

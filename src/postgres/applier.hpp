@@ -53,8 +53,11 @@ class Applier {
 
   /// The changes' rows.
   void write(pqxx::work& tx, std::span<const Change> changes);
-  /// The same under a savepoint. What it throws leaves the transaction as it was before.
-  void write_part(pqxx::work& tx, std::span<const Change> changes);
+  /// The same under a savepoint, with `check` to the last constraint. What it throws leaves the
+  /// transaction as it was before.
+  void write_part(pqxx::work& tx, std::span<const Change> changes, bool check);
+  /// Those that wait for COMMIT, now; the rows that are written next wait again.
+  void check_constraints(pqxx::work& tx);
 
   /// Writes only the rows, for no longer than `limit`, and rolls back.
   void try_out(std::span<const Change> changes, std::chrono::milliseconds limit);
@@ -136,6 +139,7 @@ class Applier {
   std::map<const Relation*, KnownTable> tables_;
   bool used_old_statements_ = false;
   bool constraints_wait_ = false;  ///< in this transaction, until COMMIT
+  bool has_written_ = false;       ///< rows, in this transaction
   std::optional<Relation> writing_;
 };
 

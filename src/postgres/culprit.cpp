@@ -90,19 +90,6 @@ std::string name_of_column(Applier& applier, const Change& change, std::size_t c
 
 }  // namespace
 
-Narrowed narrow(std::size_t size, const std::function<std::optional<bool>(std::size_t n)>& fails) {
-  Narrowed range{0, size};
-  while (range.end - range.begin > 1) {
-    const std::size_t middle = range.begin + (range.end - range.begin) / 2;
-    const auto failed = fails(middle);
-    if (!failed) return range;
-    (*failed ? range.end : range.begin) = middle;
-  }
-  // That the whole fails was only said: it may do so no more.
-  if (range.end == size && size > 0 && fails(size) == false) return {size, size};
-  return range;
-}
-
 std::optional<SinkError::Culprit> record_of(const Batch& batch, const Change& change) {
   const auto holds = [&](const Slice& slice) {
     return slice.partition.partition == change.partition &&
@@ -151,18 +138,6 @@ SinkError explain(Applier& applier, const Batch& batch, const Stuck& stuck) {
                        : "target table " + to_string(applier.target_of(*change.relation)) +
                              " can't take " + what;
   return error;
-}
-
-Stuck stuck_at_commit(Applier& applier, const Batch& batch, const SinkError& error) {
-  const std::span<const Change> changes{batch.changes};
-  Search search{applier};
-  const auto range = narrow(changes.size(), [&](std::size_t n) -> std::optional<bool> {
-    const auto failure = search.failure_of(changes.first(n));
-    if (!failure) return std::nullopt;
-    return !failure->empty();
-  });
-  if (range.begin == range.end) return {0, changes.size(), error};
-  return {range.begin, range.end, error};
 }
 
 }  // namespace lockstep::postgres

@@ -37,14 +37,22 @@ std::optional<Stuck> Parts::write() {
   return stuck;
 }
 
+/// Behind a truncate nothing is left that could be in the way. Otherwise any end may be the one:
+/// what comes after it may want something else again.
+std::vector<std::size_t> Parts::ends_after(std::size_t begin) const {
+  std::vector<std::size_t> ends;
+  for (std::size_t i = begin + 1; i < changes_.size(); ++i) {
+    if (changes_[i].op == Op::truncate) ends.push_back(i + 1);
+  }
+  for (std::size_t end = begin + 2; end <= changes_.size(); ++end) ends.push_back(end);
+  return ends;
+}
+
 std::optional<std::size_t> Parts::write_with_more(std::size_t begin) {
-  constexpr std::size_t one_by_one = 128;
-  constexpr std::size_t share = 8;
-  for (std::size_t size = 2; begin + size <= changes_.size();
-       size += size < one_by_one ? 1 : size / share) {
+  for (const std::size_t end : ends_after(begin)) {
     if (Clock::now() >= deadline_) return std::nullopt;
-    const auto stuck = try_to_write(begin, begin + size);
-    if (!stuck) return begin + size;
+    const auto stuck = try_to_write(begin, end);
+    if (!stuck) return end;
     if (stuck->error.kind == SinkError::Kind::unavailable) return std::nullopt;
   }
   return std::nullopt;
@@ -82,8 +90,10 @@ std::optional<Stuck> Parts::try_to_write(std::size_t begin, std::size_t end) {
            std::to_string(std::max<std::int64_t>(1, left.count())));
   Stuck stuck{begin, end, {}};
   try {
-    const auto written =
-        translating_errors([&] { applier_.write_part(tx_, changes_.subspan(begin, end - begin)); });
+    const auto written = translating_errors([&] {
+      applier_.write_part(tx_, changes_.subspan(begin, end - begin),
+                          check_ == Check::after_each_part);
+    });
     if (written) return std::nullopt;
     stuck.error = written.error();
   } catch (const Refused& refused) {

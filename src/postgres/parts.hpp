@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "applier.hpp"
 #include "lockstep/model/sink.hpp"
@@ -33,15 +34,20 @@ struct Stuck {
 /// savepoints, in the transaction of the whole.
 class Parts {
  public:
-  Parts(Applier& applier, pqxx::work& tx, std::span<const Change> changes, SinkError error)
-      : applier_{applier}, tx_{tx}, changes_{changes}, error_{std::move(error)} {}
+  /// When constraints are checked that can wait for COMMIT.
+  enum class Check { at_the_end, after_each_part };
+
+  Parts(Applier& applier, pqxx::work& tx, std::span<const Change> changes, SinkError error,
+        Check check)
+      : applier_{applier}, tx_{tx}, changes_{changes}, error_{std::move(error)}, check_{check} {}
 
   /// nullopt: all are written. After 5 s it ends where it is.
   std::optional<Stuck> write();
 
  private:
-  /// The end of the shortest range from `begin` on that can be written, and is.
+  /// The end of a range from `begin` on that can be written, and is.
   std::optional<std::size_t> write_with_more(std::size_t begin);
+  std::vector<std::size_t> ends_after(std::size_t begin) const;
   std::optional<Stuck> write(std::size_t begin, std::size_t end, const SinkError& known);
   std::optional<Stuck> halves(std::size_t begin, std::size_t end, const SinkError& error);
   std::optional<Stuck> try_to_write(std::size_t begin, std::size_t end);
@@ -52,6 +58,7 @@ class Parts {
   pqxx::work& tx_;
   const std::span<const Change> changes_;
   const SinkError error_;
+  const Check check_;
   const Clock::time_point deadline_ = Clock::now() + std::chrono::seconds{5};
 };
 

@@ -113,36 +113,42 @@ class PostgresSink : public Sink {
       named.message = "target table " + to_string(*table) + ": " + error.message;
       return named;
     }
-    std::optional<Stuck> stuck;
-    struct End {};
-    const auto write = [&](pqxx::work& tx) {
-      stuck = Parts{*applier_, tx, batch.changes, error}.write();
-      if (stuck) throw End{};
-      tx.exec("SET CONSTRAINTS ALL IMMEDIATE");
-    };
-    auto applied = [&]() -> Result<Done, SinkError> {
-      try {
-        return translating_all(batch, [&] { applier_->apply(batch, write); });
-      } catch (const End&) {
-        const Change& change = batch.changes[stuck->begin];
-        if (!stuck->unfinished) return stuck->error;
-        return of_record(SinkError::Kind::waits, stuck->error.message, batch, change);
-      }
-    }();
-    if (applied || applied.error().kind != SinkError::Kind::refused) return applied;
-    return explained(batch, stuck, applied.error());
+    auto applied = apply_in_parts(batch, error, Parts::Check::at_the_end);
+    if (!applied && applied.error().kind == SinkError::Kind::refused && !stuck_) {
+      // All rows are written, and something checked at the end is not as it should be.
+      applied = apply_in_parts(batch, applied.error(), Parts::Check::after_each_part);
+    }
+    if (applied || applied.error().kind != SinkError::Kind::refused || !stuck_) return applied;
+    return explained(batch, *stuck_, applied.error());
   }
 
-  SinkError explained(const Batch& batch, std::optional<Stuck> stuck, const SinkError& error) {
+  Result<Done, SinkError> apply_in_parts(const Batch& batch, const SinkError& error,
+                                         Parts::Check check) {
+    stuck_.reset();
+    struct End {};
+    const auto write = [&](pqxx::work& tx) {
+      stuck_ = Parts{*applier_, tx, batch.changes, error, check}.write();
+      if (stuck_) throw End{};
+      applier_->check_constraints(tx);
+    };
+    try {
+      return translating_all(batch, [&] { applier_->apply(batch, write); });
+    } catch (const End&) {
+      if (!stuck_->unfinished) return stuck_->error;
+      return of_record(SinkError::Kind::waits, stuck_->error.message, batch,
+                       batch.changes[stuck_->begin]);
+    }
+  }
+
+  SinkError explained(const Batch& batch, const Stuck& stuck, const SinkError& error) {
     SinkError better = error;
     auto looked = translating_errors([&] {
-      if (!stuck) stuck = stuck_at_commit(*applier_, batch, error);
-      better = explain(*applier_, batch, *stuck);
-      if (error.sqlstate == "23503") wait_for_other_table(batch, *stuck, better);
+      better = explain(*applier_, batch, stuck);
+      if (error.sqlstate == "23503") wait_for_other_table(batch, stuck, better);
       // No time is left, but something was got done: that first, then on.
-      if (!stuck->is_one() && stuck->begin > 0) {
+      if (!stuck.is_one() && stuck.begin > 0) {
         better.kind = SinkError::Kind::waits;
-        better.culprit = record_of(batch, batch.changes[stuck->begin]);
+        better.culprit = record_of(batch, batch.changes[stuck.begin]);
       }
     });
     return looked ? better : error;
@@ -162,7 +168,8 @@ class PostgresSink : public Sink {
   const SinkConfig config_;
   const std::shared_ptr<SharedTables> shared_;
   std::unique_ptr<Applier> applier_;
-  bool refused_rows_ = false;  ///< the last error is ours, and about rows
+  bool refused_rows_ = false;   ///< the last error is ours, and about rows
+  std::optional<Stuck> stuck_;  ///< where the last apply_in_parts() has ended
 };
 
 /// Whether the session's role may keep its position. Errors: what it may not.

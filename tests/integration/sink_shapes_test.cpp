@@ -250,6 +250,24 @@ TEST_CASE(
     REQUIRE(f.last.error().culprit);
     CHECK(f.last.error().culprit->offset == RecordOffset{3});
   }
+  SECTION("checked at COMMIT, and what is before and behind a truncate") {
+    f.target.exec("ALTER TABLE " + f.table + " ALTER CONSTRAINT to_parent DEFERRABLE");
+    f.sink = f.open();
+    f.apply([](Made& m, Shapes) {
+      m.upsert(20, "gone").upsert(21, "gone").upsert(20, "gone").truncate();
+      m.upsert(1, "v1").upsert(2, "newest").upsert(3, "v1");
+    });
+    REQUIRE_FALSE(f.last.has_value());
+    INFO(f.last.error().message);
+    CHECK(f.last.error().kind == Kind::waits);
+    REQUIRE(f.last.error().culprit);
+    CHECK(f.last.error().culprit->offset == RecordOffset{7});
+    f.target.exec("INSERT INTO sink_test.parent VALUES ('newest')");
+    CHECK(f.apply([](Made& m, Shapes) {
+             m.upsert(20, "gone").truncate().upsert(1, "v1").upsert(2, "newest");
+           }).empty());
+    CHECK(f.all() == "1:v1(-) 2:newest(-)");
+  }
   f.target.exec("DROP TABLE " + f.table + "; DROP TABLE sink_test.parent");
 }
 

@@ -1,41 +1,9 @@
 #include "culprit.hpp"
 
-#include <vector>
-
 #include "catch.hpp"
 
 using namespace lockstep;
 using namespace lockstep::postgres;
-
-TEST_CASE("culprit: the search ends at the first that fails") {
-  for (std::size_t size = 1; size <= 9; ++size) {
-    for (std::size_t bad = 0; bad < size; ++bad) {
-      CAPTURE(size, bad);
-      int tries = 0;
-      const auto found = narrow(size, [&](std::size_t n) -> std::optional<bool> {
-        ++tries;
-        return n > bad;
-      });
-      CHECK(found.is_one());
-      CHECK(found.begin == bad);
-      CHECK(tries <= 5);
-    }
-  }
-}
-
-TEST_CASE("culprit: what is not found is not guessed") {
-  const auto nothing_fails = [](std::size_t) { return std::optional<bool>{false}; };
-  CHECK_FALSE(narrow(8, nothing_fails).is_one());
-  CHECK_FALSE(narrow(1, nothing_fails).is_one());
-  CHECK_FALSE(narrow(0, nothing_fails).is_one());
-  int tries = 0;
-  const auto out_of_time = narrow(64, [&](std::size_t n) -> std::optional<bool> {
-    if (++tries > 2) return std::nullopt;
-    return n > 20;
-  });
-  CHECK(out_of_time.begin == 16);
-  CHECK(out_of_time.end == 32);
-}
 
 TEST_CASE("culprit: a change's record is the one whose slice holds its offset") {
   Batch batch;
