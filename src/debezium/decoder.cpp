@@ -140,7 +140,10 @@ std::string_view name(SkipRule rule) {
 
 class Decoder::Impl {
  public:
+  explicit Impl(ConnectorModes modes) : modes_{std::move(modes)} {}
+
   Decoded decode(const RawRecord& record, Arena& arena);
+  std::span<const Loss> losses() const noexcept { return losses_; }
 
  private:
   Topic& topic_of(std::string_view name);
@@ -171,8 +174,11 @@ class Decoder::Impl {
   std::string_view last_topic_name_;  // the key of last_topic_ in topics_
   Topic* last_topic_ = nullptr;
 
+  const ConnectorModes modes_;
+  const Placeholder placeholder_{modes_.placeholder};
   JsonReader json_;
   simdjson::dom::parser schema_parser_;
+  std::vector<Loss> losses_;
 
   // Of the row or key being read; members only to keep their memory.
   std::vector<char> seen_;
@@ -277,6 +283,7 @@ Result<Shape, Problem> Decoder::Impl::learn(std::string_view record, bool is_key
   if (row) {
     auto read = row_schema(*row, layouts_);
     if (!read) return read.error();
+    losses_.insert(losses_.end(), read->losses.begin(), read->losses.end());
     shape.row = *std::move(read);
   }
   return shape;
@@ -452,6 +459,7 @@ Result<Cells, Problem> Decoder::Impl::read_typed(simdjson::ondemand::object& obj
   std::size_t next = 0;
   std::size_t seen = 0;
   std::optional<Problem> problem;
+  Reading reading{json_, arena, modes_, placeholder_, losses_};
 
   const bool well_formed = json_.each_member(object, [&](JsonKey& key, JsonValue& value) {
     std::size_t at = next;
@@ -473,7 +481,7 @@ Result<Cells, Problem> Decoder::Impl::read_typed(simdjson::ondemand::object& obj
     ++seen;
     next = at + 1;
     if (value.is_null()) return true;
-    const auto cell = schema.columns[at].reader->read(schema.columns[at], json_, value, arena);
+    const auto cell = schema.columns[at].reader->read(schema.columns[at], value, reading);
     if (!cell) {
       problem = in_column(columns[at], cell.error());
       return false;
@@ -495,10 +503,11 @@ Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::obj
   cells_.clear();
   names_.clear();
   std::optional<Problem> problem;
+  Reading reading{json_, arena, modes_, placeholder_, losses_};
   const bool well_formed = json_.each_member(object, [&](JsonKey& key, JsonValue& value) {
     const auto name = key.text();
     if (!name) return false;
-    const auto cell = read_untyped(value, arena);
+    const auto cell = read_untyped(value, reading);
     if (!cell) {
       problem = Problem{"column \"" + std::string{*name} + "\": " + cell.error().text};
       return false;
@@ -537,6 +546,7 @@ Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::obj
 }
 
 Decoded Decoder::Impl::decode(const RawRecord& record, Arena& arena) {
+  losses_.clear();
   if (!record.value && !record.key) return Skipped{SkipRule::empty};
   Topic& topic = topic_of(record.topic);
   if (!record.value) return tombstone(topic, record, arena);
@@ -632,11 +642,15 @@ Decoded Decoder::Impl::tombstone(Topic& topic, const RawRecord& record, Arena& a
   return change;
 }
 
-Decoder::Decoder() : impl_{std::make_unique<Impl>()} {}
+Decoder::Decoder(ConnectorModes modes) : impl_{std::make_unique<Impl>(std::move(modes))} {}
 Decoder::~Decoder() = default;
 
 Decoded Decoder::decode(const RawRecord& record, Arena& arena) {
   return impl_->decode(record, arena);
+}
+
+std::span<const Loss> Decoder::losses() const noexcept {
+  return impl_->losses();
 }
 
 }  // namespace lockstep::debezium

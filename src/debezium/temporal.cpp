@@ -207,6 +207,25 @@ std::optional<ShortText> timestamp_of(std::int64_t seconds, std::int64_t nanos) 
   return out;
 }
 
+ShortText interval_of_micros(std::int64_t micros) {
+  constexpr std::uint64_t micros_per_second = 1'000'000;
+  constexpr std::uint64_t micros_per_day = seconds_per_day * micros_per_second;
+  const bool negative = micros < 0;
+  const std::uint64_t size =
+      negative ? 0 - static_cast<std::uint64_t>(micros) : static_cast<std::uint64_t>(micros);
+  ShortText out;
+  if (const std::uint64_t days = size / micros_per_day; days > 0) {
+    if (negative) out.put('-');
+    out.put(days, 1);
+    out.put(" days ");
+  }
+  if (negative) out.put('-');
+  const std::uint64_t rest = size % micros_per_day;
+  put_time(out, static_cast<std::int64_t>(rest / micros_per_second),
+           static_cast<std::int64_t>(rest % micros_per_second * 1'000));
+  return out;
+}
+
 std::optional<ShortText> date_of_iso(std::string_view iso) {
   const auto date = take_date(iso);
   if (!date || !is_utc_or_nothing(iso)) return std::nullopt;

@@ -17,6 +17,9 @@ std::optional<ShortText> time_of_nanos(std::int64_t nanos);
 /// `nanos` of the second, 0 to 999,999,999.
 std::optional<ShortText> timestamp_of(std::int64_t seconds, std::int64_t nanos);
 
+/// "-3 days -04:05:06.5": a day is 24 hours, all parts have the sign of the whole.
+ShortText interval_of_micros(std::int64_t micros);
+
 /// "2024-02-29Z", "+5874897-12-31Z", "-0043-03-15": years count as in ISO 8601, 0000 is 1 BC.
 std::optional<ShortText> date_of_iso(std::string_view iso);
 /// "23:59:59.999999Z"; the zone is dropped: the source column has none.

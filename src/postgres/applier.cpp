@@ -45,10 +45,8 @@ std::optional<std::vector<std::string>> encode(const StatementPlan& plan, Change
                           "it send them",
                       change};
       }
-      if (parameter.refuses_bare_numbers && cell.kind() == Cell::Kind::bare_number) {
-        throw Refused{"column " + quote_name(parameter.column) +
-                          ": a schemaless message does not say what its number counts; set "
-                          "value.converter.schemas.enable=true",
+      if (parameter.fit.rule != Fit::Rule::any && !fits(parameter.fit, cell)) {
+        throw Refused{"column " + quote_name(parameter.column) + ": " + parameter.fit.advice,
                       change};
       }
       if (!array.add(cell.view())) return std::nullopt;
@@ -56,6 +54,11 @@ std::optional<std::vector<std::string>> encode(const StatementPlan& plan, Change
     arrays.push_back(std::move(array).take());
   }
   return arrays;
+}
+
+/// The name of the statement that runs before this one.
+std::string before(const std::string& name) {
+  return name + "_before";
 }
 
 std::string refusal(const Relation& target, const PlanErrors& errors) {
@@ -155,11 +158,11 @@ void Applier::run(pqxx::work& tx, const Statement& statement, const RowGroup& gr
   for (auto begin = all.begin(); begin != all.end();) {
     const auto end = end_of_statement(statement.plan, all, cells, begin);
     const Changes changes{begin, end};
-    if (auto arrays = encode(statement.plan, changes, cells)) {
-      run_prepared_binary(tx, statement.name, *arrays);
-    } else {
-      run_prepared_binary(tx, statement.text_name, *encode(statement.text_plan, changes, cells));
-    }
+    auto arrays = encode(statement.plan, changes, cells);
+    const auto& name = arrays ? statement.name : statement.text_name;
+    if (!arrays) arrays = encode(statement.text_plan, changes, cells);
+    if (!statement.plan.before.empty()) run_prepared_binary(tx, before(name), *arrays);
+    run_prepared_binary(tx, name, *arrays);
     begin = end;
   }
 }
@@ -192,13 +195,15 @@ void Applier::make_statement(const StatementKey& key, const Layout& key_layout) 
   // Captured by name: clang 14 has no structured bindings in lambdas.
   const auto prepare = [&, verb = verb, layout = layout](Wire wire, std::string& name,
                                                          StatementPlan& statement) {
-    auto plan = verb == Verb::upsert
-                    ? plan_upsert(*found, *layout, key_layout, config_.synced_at, wire)
-                    : plan_remove(*found, *layout, wire);
+    auto plan = verb == Verb::upsert ? plan_upsert(*found, *layout, key_layout, config_.synced_at,
+                                                   wire, config_.connector)
+                                     : plan_remove(*found, *layout, wire, config_.connector);
     if (!plan) throw Refused{refusal(target, plan.error())};
     name = "s" + std::to_string(next_statement_++);
     statement = std::move(*plan);
     session_.connection().prepare(name, statement.sql);
+    if (statement.before.empty()) return;
+    session_.connection().prepare(before(name), statement.before);
   };
   Statement statement;
   prepare(Wire::binary, statement.name, statement.plan);

@@ -6,29 +6,42 @@ namespace lockstep::postgres {
 
 namespace {
 
-// pg_type: a domain (typtype d) stands on typbasetype, which can be a domain again. pg_attribute:
-// attgenerated s is stored, attidentity a is ALWAYS. pg_trigger: tgtype has 1 for each row, 2
-// before, 4 insert; such a trigger may fill a column. PostgreSQL documentation, System Catalogs.
+// pg_type: a domain (typtype d) stands on typbasetype, which can be a domain again; an array has
+// elements (typelem), whose type can be a domain, too. pg_attribute: attgenerated s is stored,
+// attidentity a is ALWAYS. pg_trigger: tgtype has 1 for each row, 2 before, 4 insert; such a
+// trigger may fill a column. PostgreSQL documentation, System Catalogs.
 constexpr auto columns_query = R"(
-WITH RECURSIVE base(attnum, oid, typtype, typbasetype) AS (
-    SELECT a.attnum, t.oid, t.typtype, t.typbasetype
+WITH RECURSIVE base(attnum, oid, modifier, array_oid, is_last) AS (
+    SELECT a.attnum, t.oid, a.atttypmod, NULL::oid,
+           t.typtype <> 'd' AND NOT (t.typelem <> 0 AND t.typlen = -1)
       FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
      WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
-    SELECT base.attnum, t.oid, t.typtype, t.typbasetype
-      FROM base JOIN pg_catalog.pg_type t ON t.oid = base.typbasetype
-     WHERE base.typtype = 'd')
+    SELECT base.attnum, next.oid,
+           CASE t.typtype WHEN 'd' THEN t.typtypmod ELSE base.modifier END,
+           CASE t.typtype WHEN 'd' THEN base.array_oid ELSE t.oid END,
+           next.typtype <> 'd' AND NOT (next.typelem <> 0 AND next.typlen = -1)
+      FROM base
+      JOIN pg_catalog.pg_type t ON t.oid = base.oid
+      JOIN pg_catalog.pg_type next
+        ON next.oid = CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.typelem END
+     WHERE NOT base.is_last)
 SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typname,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.typname),
-       t.typtype, t.typelem <> 0 AND t.typlen = -1, a.attgenerated <> '', a.attidentity = 'a',
+       t.typtype,
+       coalesce(pg_catalog.quote_ident(wn.nspname) || '.' || pg_catalog.quote_ident(w.typname), ''),
+       a.attgenerated <> '', a.attidentity = 'a',
        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND NOT EXISTS (
            SELECT FROM pg_catalog.pg_trigger g
-            WHERE g.tgrelid = a.attrelid AND g.tgenabled IN ('O', 'A') AND g.tgtype & 7 = 7)
+            WHERE g.tgrelid = a.attrelid AND g.tgenabled IN ('O', 'A') AND g.tgtype & 7 = 7),
+       base.modifier
   FROM base
   JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::oid AND a.attnum = base.attnum
   JOIN pg_catalog.pg_type t ON t.oid = base.oid
   JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
- WHERE base.typtype <> 'd'
+  LEFT JOIN pg_catalog.pg_type w ON w.oid = base.array_oid
+  LEFT JOIN pg_catalog.pg_namespace wn ON wn.oid = w.typnamespace
+ WHERE base.is_last
  ORDER BY a.attnum)";
 
 constexpr auto table_query = R"(
@@ -65,10 +78,10 @@ std::optional<TargetTable> read_table(pqxx::transaction_base& tx, const Relation
 
   TargetTable table{name, {}, {}};
   for (const auto& row : query(tx, columns_query, oid)) {
-    table.columns.push_back({row[0].as<std::string>(), row[1].as<std::string>(),
-                             row[2].as<std::string>(), row[3].as<std::string>(),
-                             row[4].as<std::string>().at(0), row[5].as<bool>(), row[6].as<bool>(),
-                             row[7].as<bool>(), row[8].as<bool>()});
+    table.columns.push_back(
+        {row[0].as<std::string>(), row[1].as<std::string>(), row[2].as<std::string>(),
+         row[3].as<std::string>(), row[4].as<std::string>().at(0), row[5].as<std::string>(),
+         row[6].as<bool>(), row[7].as<bool>(), row[8].as<bool>(), row[9].as<int>()});
   }
   for (const auto& row : query(tx, primary_key_query, oid)) {
     table.primary_key.push_back(row[0].as<std::string>());

@@ -1,186 +1,19 @@
 #include "plan.hpp"
 
 #include <algorithm>
-#include <array>
-#include <optional>
 #include <string_view>
+
+#include "conversion.hpp"
 
 namespace lockstep::postgres {
 
 namespace {
-
-using Names = std::initializer_list<std::string_view>;
-
-bool is_one_of(std::string_view name, Names names) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-bool holds_text(const TargetColumn& column) {
-  return is_one_of(column.base_type, {"text", "varchar", "bpchar", "name", "char", "citext"});
-}
-
-bool is_whole_number(const TargetColumn& column) {
-  return is_one_of(column.base_type, {"int2", "int4", "int8", "oid"});
-}
-
-/// Types whose values Debezium sends as their PostgreSQL text, in a string.
-bool sent_as_string(const TargetColumn& column) {
-  return column.kind == 'e' || column.kind == 'r' || holds_text(column) ||
-         is_one_of(column.base_type, {"uuid", "json", "jsonb", "xml", "inet", "cidr", "macaddr",
-                                      "macaddr8", "ltree", "tsvector", "numeric"});
-}
 
 /// Of a column and a value of its type. pg_catalog's own types have theirs there, and a search path
 /// with another, say for varchar, must not come between; citext and the like bring their own along.
 std::string_view equals(const TargetColumn& column) {
   const bool own = column.kind == 'b' && !column.cast_type.starts_with("pg_catalog.");
   return own ? " = " : " OPERATOR(pg_catalog.=) ";
-}
-
-/// Types that Debezium has no converter for and sends as the bytes of their PostgreSQL text.
-bool sent_as_bytes_of_text(const TargetColumn& column) {
-  return column.kind == 'm' || column.kind == 'c' ||
-         is_one_of(column.base_type, {"box", "line", "lseg", "path", "polygon", "circle", "pg_lsn",
-                                      "xid8", "jsonpath"});
-}
-
-struct Conversion {
-  Element element = Element::text;
-  std::string cast;  ///< appended to the element's expression
-  bool refuses_bare_numbers = false;
-};
-
-Conversion as_text(const TargetColumn& column) {
-  // money reads text by the server's lc_monetary; numeric does not.
-  if (column.base_type == "money") return {Element::text, "::pg_catalog.numeric::pg_catalog.money"};
-  // Without its length: a cast to varchar(3) would cut, the assignment to the column refuses.
-  return {Element::text, "::" + column.cast_type};
-}
-
-/// How values of the source column get into the target column; nullopt: they don't.
-std::optional<Conversion> conversion(const Column& source, const TargetColumn& target) {
-  if (target.is_array) return std::nullopt;
-  const auto if_target_is = [&](Names names) -> std::optional<Conversion> {
-    if (!holds_text(target) && !is_one_of(target.base_type, names)) return std::nullopt;
-    return as_text(target);
-  };
-  switch (source.type) {
-    case ValueType::boolean:
-      if (target.base_type == "bit") {  // Debezium sends bit(1) as a boolean
-        return Conversion{Element::text, "::pg_catalog.bool::pg_catalog.int4::bit(1)"};
-      }
-      return if_target_is({"bool"});
-    case ValueType::integer:
-      return if_target_is({"int2", "int4", "int8", "oid", "numeric"});
-    case ValueType::floating:
-      return if_target_is({"float4", "float8"});
-    case ValueType::numeric:
-      return if_target_is({"numeric", "money"});
-    case ValueType::text:
-      if (!sent_as_string(target)) return std::nullopt;
-      return as_text(target);
-    case ValueType::bytes:
-      if (target.base_type == "bytea") return Conversion{Element::bytea, ""};
-      if (!sent_as_bytes_of_text(target)) return std::nullopt;
-      return as_text(target);
-    case ValueType::bits:
-      return if_target_is({"bit"});  // of a varbit Debezium loses the length
-    case ValueType::date:
-      return if_target_is({"date"});
-    case ValueType::time:
-      return if_target_is({"time"});
-    case ValueType::timetz:
-      return if_target_is({"timetz"});
-    case ValueType::timestamp:
-      return if_target_is({"timestamp"});
-    case ValueType::timestamptz:
-      return if_target_is({"timestamptz"});
-    case ValueType::interval:
-      return if_target_is({"interval"});
-    case ValueType::point:
-      return if_target_is({"point"});
-    case ValueType::untyped: {
-      if (target.base_type == "bool" || target.base_type == "money" || is_whole_number(target) ||
-          is_one_of(target.base_type, {"float4", "float8"}) || sent_as_string(target)) {
-        return as_text(target);
-      }
-      if (is_one_of(target.base_type,
-                    {"date", "time", "timetz", "timestamp", "timestamptz", "interval"})) {
-        auto strings_only = as_text(target);
-        strings_only.refuses_bare_numbers = true;
-        return strings_only;
-      }
-      return std::nullopt;
-    }
-    case ValueType::unsupported:  // the decoder lets nothing but NULL through
-      return as_text(target);
-  }
-  return std::nullopt;
-}
-
-/// The same in binary, where the type has a form that we write.
-Conversion in_binary(Conversion conversion, const Column& source, const TargetColumn& target) {
-  for (const auto element :
-       {Element::int2, Element::int4, Element::int8, Element::timestamp, Element::timestamptz}) {
-    if (target.base_type != type_name(element)) continue;
-    if (source.type == ValueType::integer || source.type == ValueType::timestamp ||
-        source.type == ValueType::timestamptz) {
-      return {element, ""};
-    }
-  }
-  return conversion;
-}
-
-/// A type that takes all values of the source column; text takes them, too.
-std::string_view fitting_type(ValueType type) {
-  switch (type) {
-    case ValueType::boolean:
-      return "boolean";
-    case ValueType::integer:
-      return "bigint";
-    case ValueType::floating:
-      return "double precision";
-    case ValueType::numeric:
-      return "numeric";
-    case ValueType::bytes:
-      return "bytea";
-    case ValueType::bits:
-      return "bit(n)";
-    case ValueType::date:
-      return "date";
-    case ValueType::time:
-      return "time";
-    case ValueType::timetz:
-      return "timetz";
-    case ValueType::timestamp:
-      return "timestamp";
-    case ValueType::timestamptz:
-      return "timestamptz";
-    case ValueType::interval:
-      return "interval";
-    case ValueType::point:
-      return "point";
-    case ValueType::text:
-    case ValueType::untyped:
-    case ValueType::unsupported:
-      return "text";
-  }
-  return "text";
-}
-
-std::string advice(const Column& source, const TargetColumn& target) {
-  if (source.type == ValueType::untyped) {
-    return "a schemaless message does not say how its bytes are written; set "
-           "value.converter.schemas.enable=true";
-  }
-  if (source.type == ValueType::floating && target.base_type == "numeric") {
-    return "digits may be lost already; set decimal.handling.mode=string on the connector";
-  }
-  if (source.type == ValueType::text && target.base_type == "bytea") {
-    return "hex and base64 can't be told apart; make it text, or set binary.handling.mode=bytes on "
-           "the connector";
-  }
-  return "make it " + std::string{fitting_type(source.type)};
 }
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
@@ -224,9 +57,40 @@ struct Parameters {
   }
 };
 
+/// What an operator reads of a value that does not fit.
+std::string misfit(const Fit& fit, const TargetTable& table, const TargetColumn& column) {
+  const auto alter = [&](const std::string& type) {
+    return ": ALTER TABLE " + quoted_name(table.name) + " ALTER COLUMN " + quote_name(column.name) +
+           " TYPE " + type + (column.is_array() ? "[]" : "");
+  };
+  switch (fit.rule) {
+    case Fit::Rule::any:
+      return {};
+    case Fit::Rule::text:
+      return "a schemaless message does not say what its number counts; set "
+             "value.converter.schemas.enable=true, or a time.precision.mode with one unit, and say "
+             "connector: {time.precision.mode: …} in the pipeline's configuration";
+    case Fit::Rule::sure_decimal:
+      return "a schemaless text of digits may be a number or base64; set "
+             "decimal.handling.mode=string on the connector and say connector: "
+             "{decimal.handling.mode: string} in the pipeline's configuration";
+    case Fit::Rule::decimals:
+      return "a number has more digits after the point than " + column.type + " keeps" +
+             alter("numeric");
+    case Fit::Rule::second_decimals:
+      return "a time has more digits after the second's point than " + column.type + " keeps" +
+             alter(column.base_type);
+    case Fit::Rule::characters:
+      return column.type + " would cut blanks off the end of a text" + alter("text");
+    case Fit::Rule::single_precision:
+      return "a number has more digits than real keeps" + alter("double precision");
+  }
+  return {};
+}
+
 /// What does not fit goes into `errors`.
 Parameters plan_parameters(const TargetTable& table, const Layout& layout, Wire wire,
-                           PlanErrors& errors) {
+                           const ConnectorModes& modes, PlanErrors& errors) {
   Parameters parameters;
   for (std::size_t i = 0; i < layout.columns.size(); ++i) {
     const Column& source = layout.columns[i];
@@ -237,17 +101,19 @@ Parameters plan_parameters(const TargetTable& table, const Layout& layout, Wire 
       continue;
     }
     if (target->generated) continue;
-    auto how = conversion(source, *target);
+    const std::string operand = "u.c" + std::to_string(parameters.plans.size() + 1);
+    auto how = conversion(source, *target, operand, modes);
     if (!how) {
       errors.push_back({"has column " + quote_name(source.name) + " (" + target->type +
                         "), which can't take the source's " + source.described + ": " +
                         advice(source, *target)});
       continue;
     }
-    if (wire == Wire::binary) how = in_binary(std::move(*how), source, *target);
-    parameters.plans.push_back({i, how->element, how->refuses_bare_numbers, source.name});
+    if (wire == Wire::binary) how = in_binary(std::move(*how), source, *target, operand);
+    how->fit.advice = misfit(how->fit, table, *target);
+    parameters.plans.push_back({i, how->element, std::move(how->fit), source.name});
     parameters.columns.push_back(quote_name(source.name));
-    parameters.expressions.push_back("u.c" + std::to_string(parameters.plans.size()) + how->cast);
+    parameters.expressions.push_back(std::move(how->expression));
     parameters.conditions.push_back("t." + parameters.columns.back() +
                                     std::string{equals(*target)} + parameters.expressions.back());
   }
@@ -298,9 +164,9 @@ PlanErrors check_table(const TargetTable& table, const Layout* key, const std::s
 
 Result<StatementPlan, PlanErrors> plan_upsert(const TargetTable& table, const Layout& row,
                                               const Layout& key, const std::string& synced_at,
-                                              Wire wire) {
+                                              Wire wire, const ConnectorModes& modes) {
   auto errors = check_table(table, &key, synced_at);
-  auto parameters = plan_parameters(table, row, wire, errors);
+  auto parameters = plan_parameters(table, row, wire, modes, errors);
   if (!synced_at.empty()) {
     parameters.columns.push_back(quote_name(synced_at));
     parameters.expressions.emplace_back("pg_catalog.now()");
@@ -309,14 +175,21 @@ Result<StatementPlan, PlanErrors> plan_upsert(const TargetTable& table, const La
   if (!errors.empty()) return errors;
   bool overriding = false;
   std::vector<std::string> updates;
+  std::vector<std::string> identities;  // "id" and the value that it shall have
   for (const auto& column : table.columns) {
     const std::string name = quote_name(column.name);
     const auto& columns = parameters.columns;
-    if (std::find(columns.begin(), columns.end(), name) == columns.end()) continue;
+    const auto found = std::find(columns.begin(), columns.end(), name);
+    if (found == columns.end()) continue;
     overriding = overriding || column.identity_always;
     const auto& pk = table.primary_key;
     if (std::find(pk.begin(), pk.end(), column.name) != pk.end()) continue;
-    updates.push_back(name + " = excluded." + name);
+    if (column.identity_always) {
+      const auto at = static_cast<std::size_t>(found - columns.begin());
+      identities.push_back("t." + name + " <> " + parameters.expressions[at]);
+    } else {
+      updates.push_back(name + " = excluded." + name);
+    }
   }
   std::string sql = "INSERT INTO " + quoted_name(table.name) + " (" +
                     join(parameters.columns, ", ") + ")" +
@@ -324,13 +197,27 @@ Result<StatementPlan, PlanErrors> plan_upsert(const TargetTable& table, const La
                     join(parameters.expressions, ", ") + " FROM " + parameters.unnest() +
                     " ON CONFLICT (" + join(quoted(table.primary_key), ", ") + ") DO ";
   sql += updates.empty() ? "NOTHING" : "UPDATE SET " + join(updates, ", ");
-  return StatementPlan{std::move(sql), std::move(parameters.plans)};
+  StatementPlan plan{.sql = std::move(sql)};
+  if (!identities.empty()) {
+    std::vector<std::string> of_key;
+    for (std::size_t i = 0; i < parameters.conditions.size(); ++i) {
+      const auto is_of_key = [&](const std::string& column) {
+        return quote_name(column) == parameters.columns[i];
+      };
+      const auto& pk = table.primary_key;
+      if (std::any_of(pk.begin(), pk.end(), is_of_key)) of_key.push_back(parameters.conditions[i]);
+    }
+    plan.before = "DELETE FROM " + quoted_name(table.name) + " AS t USING " + parameters.unnest() +
+                  " WHERE " + join(of_key, " AND ") + " AND (" + join(identities, " OR ") + ")";
+  }
+  plan.parameters = std::move(parameters.plans);
+  return plan;
 }
 
 Result<StatementPlan, PlanErrors> plan_remove(const TargetTable& table, const Layout& key,
-                                              Wire wire) {
+                                              Wire wire, const ConnectorModes& modes) {
   auto errors = check_table(table, &key, "");
-  auto parameters = plan_parameters(table, key, wire, errors);
+  auto parameters = plan_parameters(table, key, wire, modes, errors);
   if (!errors.empty()) return errors;
 
   return StatementPlan{"DELETE FROM " + quoted_name(table.name) + " AS t USING " +

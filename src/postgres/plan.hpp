@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "array.hpp"
+#include "fit.hpp"
 #include "lockstep/model/change.hpp"
+#include "lockstep/model/connector.hpp"
 #include "lockstep/model/result.hpp"
 #include "lockstep/postgres/catalog.hpp"
 
@@ -15,15 +17,18 @@ namespace lockstep::postgres {
 struct ParameterPlan {
   std::size_t cell = 0;  ///< index into the row or key
   Element element = Element::text;
-  /// A schemaless number can't go here: nothing says what it counts (days? microseconds?).
-  bool refuses_bare_numbers = false;
+  Fit fit{};           ///< what its values must be like
   std::string column;  ///< for messages
 };
 
 /// One statement for any number of rows: an array parameter per column.
 struct StatementPlan {
   std::string sql;
-  std::vector<ParameterPlan> parameters;  ///< $1, $2, …
+  std::vector<ParameterPlan> parameters{};  ///< $1, $2, …
+  /// To run before, with the same parameters; empty: nothing. Takes out the rows in which an
+  /// identity column is to change: PostgreSQL inserts values into those, but updates them only to
+  /// their default.
+  std::string before{};
 };
 
 /// How parameters are sent. Binary where BinaryArray knows the type's binary form, which spares the
@@ -47,10 +52,10 @@ PlanErrors check_table(const TargetTable& table, const Layout* key, const std::s
 /// `synced_at`: column set to now(), the transaction's time; empty: none.
 Result<StatementPlan, PlanErrors> plan_upsert(const TargetTable& table, const Layout& row,
                                               const Layout& key, const std::string& synced_at,
-                                              Wire wire);
+                                              Wire wire, const ConnectorModes& modes = {});
 
 /// DELETE … USING unnest(…): by primary key; a key that is not there is no error.
 Result<StatementPlan, PlanErrors> plan_remove(const TargetTable& table, const Layout& key,
-                                              Wire wire);
+                                              Wire wire, const ConnectorModes& modes = {});
 
 }  // namespace lockstep::postgres

@@ -107,12 +107,13 @@ Result<Done, SinkError> check_progress(pqxx::transaction_base& tx) {
 }
 
 std::vector<std::string> problems_of(const std::optional<TargetTable>& table, const TableForm& form,
-                                     const std::string& synced_at, const std::string& lacking) {
+                                     const SinkConfig& config, const std::string& lacking) {
   if (!table) return {"does not exist: create it"};
   PlanErrors errors;
   if (form.row == nullptr) {
-    errors = check_table(*table, form.key, synced_at);
-  } else if (auto plan = plan_upsert(*table, *form.row, *form.key, synced_at, Wire::binary);
+    errors = check_table(*table, form.key, config.synced_at);
+  } else if (auto plan = plan_upsert(*table, *form.row, *form.key, config.synced_at, Wire::binary,
+                                     config.connector);
              !plan) {
     errors = std::move(plan).error();
   }
@@ -140,7 +141,7 @@ Result<std::vector<TableReport>, SinkError> check_target(const SinkConfig& confi
     progress = check_progress(tx);
     for (const auto& form : tables) {
       const Relation target = target_table_of(form.source, config.schema);
-      reports.push_back({target, problems_of(read_table(tx, target), form, config.synced_at,
+      reports.push_back({target, problems_of(read_table(tx, target), form, config,
                                              lacking_rights(tx, target, written_with))});
     }
   });

@@ -5,16 +5,18 @@
 #include <vector>
 
 #include "lockstep/model/change.hpp"
+#include "lockstep/model/connector.hpp"
 #include "lockstep/model/result.hpp"
 #include "lockstep/model/sink.hpp"
 
 namespace lockstep::postgres {
 
 struct SinkConfig {
-  std::string pipeline;   ///< names its rows of lockstep.progress
-  std::string url;        ///< libpq connection string or URI
-  std::string schema;     ///< of the target tables; empty: the source's own
-  std::string synced_at;  ///< column that takes the applying transaction's time; empty: none
+  std::string pipeline;        ///< names its rows of lockstep.progress
+  std::string url;             ///< libpq connection string or URI
+  std::string schema;          ///< of the target tables; empty: the source's own
+  std::string synced_at;       ///< column that takes the applying transaction's time; empty: none
+  ConnectorModes connector{};  ///< for what its messages don't tell
 };
 
 /// The sink that keeps a target PostgreSQL equal to the source.
