@@ -15,7 +15,8 @@ kafka::ConsumerConfig consumer_config(const config::Config& config,
 }
 
 postgres::SinkConfig sink_config(const config::Pipeline& pipeline) {
-  return {pipeline.name, pipeline.sink.url, pipeline.sink.schema, pipeline.sink.synced_at};
+  return {pipeline.name, pipeline.sink.url, pipeline.sink.schema, pipeline.sink.synced_at,
+          pipeline.connector};
 }
 
 pipeline::Recipe recipe(const config::Config& config, const config::Pipeline& pipeline) {
@@ -24,7 +25,8 @@ pipeline::Recipe recipe(const config::Config& config, const config::Pipeline& pi
     for (std::size_t i = 0; i < count; ++i) sinks.push_back(postgres::make_sink(sink));
     return sinks;
   };
-  return {{pipeline.name, consumer_config(config, pipeline), pipeline.batch}, make_sinks};
+  return {{pipeline.name, consumer_config(config, pipeline), pipeline.batch, pipeline.connector},
+          make_sinks};
 }
 
 }  // namespace lockstep::daemon

@@ -58,6 +58,7 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
     }
   }
   keep(batch, *entry, record, decoded);
+  for (const auto& loss : decoder_.losses()) report_.lost(record.raw.topic, loss);
   lane->filled();
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "lockstep/batch/lanes.hpp"
 #include "lockstep/batch/ledger.hpp"
@@ -21,8 +22,8 @@ class Intake {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  Intake(Lanes& lanes, Ledger& ledger, Report& report)
-      : lanes_{lanes}, ledger_{ledger}, report_{report} {}
+  Intake(Lanes& lanes, Ledger& ledger, Report& report, ConnectorModes modes = {})
+      : decoder_{std::move(modes)}, lanes_{lanes}, ledger_{ledger}, report_{report} {}
 
   struct Record {
     debezium::RawRecord raw;

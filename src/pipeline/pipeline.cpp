@@ -52,7 +52,7 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
         config_{std::move(config)},
         lanes_{config_.limits},
         report_{config_.name, lanes_, ledger_, Clock::now()},
-        intake_{lanes_, ledger_, report_},
+        intake_{lanes_, ledger_, report_, config_.connector},
         writers_{config_.name, std::move(sinks), [this] { wakeup_.notify(); }},
         assignment_{config_.name, lanes_, ledger_, writers_},
         dispatcher_{config_.name, lanes_, ledger_, writers_, assignment_, report_} {

@@ -8,6 +8,7 @@
 
 #include "lockstep/batch/limits.hpp"
 #include "lockstep/kafka/consumer.hpp"
+#include "lockstep/model/connector.hpp"
 #include "lockstep/model/result.hpp"
 #include "lockstep/model/sink.hpp"
 #include "lockstep/pipeline/status.hpp"
@@ -18,6 +19,7 @@ struct PipelineConfig {
   std::string name;
   kafka::ConsumerConfig consumer;
   BatchLimits limits;
+  ConnectorModes connector{};
 };
 
 /// Topics → decode → lane → writers → sinks, in a consumer group of its own.
