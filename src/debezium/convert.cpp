@@ -561,6 +561,13 @@ const Reader& reader_of(const ConnectType& type) {
   return found != std::end(readers) ? *found : unknown;
 }
 
+const Reader& element_reader_of(const ConnectType& type) {
+  // Elements of a type that Debezium does not know (domains, too) are bytes of their text; only
+  // theirs may not be NULL.
+  const bool is_unknown = type.name.empty() && type.type == "string" && !type.is_optional;
+  return is_unknown ? binary_text : reader_of(type);
+}
+
 const Reader array_reader{"", "array", ValueType::unsupported, read_array};
 
 std::string_view unseen_loss(const ConnectType& type, bool in_array) {

@@ -39,8 +39,9 @@ struct Reader {
   std::string_view advice = {};
 };
 
-/// Of a scalar, or of an array's elements.
 const Reader& reader_of(const ConnectType& type);
+/// Of an array's elements.
+const Reader& element_reader_of(const ConnectType& type);
 
 /// For columns that are arrays; ColumnReader::element reads the elements.
 extern const Reader array_reader;

@@ -23,6 +23,10 @@ constexpr std::size_t most_shapes_per_topic = 8;
 
 const Problem malformed{"malformed JSON"};
 
+constexpr std::string_view no_schema =
+    "messages without schema don't show what the connector has lost of their values: set "
+    "value.converter.schemas.enable=true";
+
 /// How a topic's keys or values are wrapped: what stands before and behind the payload, byte for
 /// byte. A record is of the shape if it has both and all between them is one JSON object; then the
 /// schema in them is the one that was read when the shape was first seen.
@@ -307,6 +311,8 @@ Result<Envelope, Problem> Decoder::Impl::read_envelope(Topic& topic, std::string
       if (member.is_null()) return true;
       simdjson::ondemand::object row;
       if (member.object().get(row) != simdjson::SUCCESS) return false;
+      const bool is_first_untyped = !(*shape)->has_schema && topic.values.untyped == nullptr;
+      if (is_first_untyped) losses_.push_back({"*", no_schema, false});
       auto cells = read_cells(row, **shape, topic.values, arena);
       if (!cells) {
         problem = cells.error();

@@ -114,7 +114,7 @@ Result<RowSchema, Problem> row_schema(simdjson::dom::object schema, Layouts& lay
     const bool is_array = type.name.empty() && type.type == "array";
     const ConnectType scalar = is_array ? element_type(field, type) : type;
     const std::string description = is_array ? "array of " + described(scalar) : described(scalar);
-    const Reader& reader = reader_of(scalar);
+    const Reader& reader = is_array ? element_reader_of(scalar) : reader_of(scalar);
     const bool has_no_length =
         reader.value_type == ValueType::unsupported || reader.value_type == ValueType::varbits;
     const std::optional<std::int64_t> parameter = has_no_length ? 0 : parameter_of(scalar);

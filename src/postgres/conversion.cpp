@@ -56,6 +56,14 @@ std::string as_text(const TargetColumn& column, const std::string& text) {
   return text + "::" + column.cast_type;
 }
 
+/// decimal.handling.mode=string has words of its own where the message does not say the type.
+std::string numeric_of(const TargetColumn& target, const std::string& text) {
+  return as_text(target, "CASE " + text +
+                             " WHEN 'POSITIVE_INFINITY' THEN 'Infinity' WHEN 'NEGATIVE_INFINITY' "
+                             "THEN '-Infinity' ELSE " +
+                             text + " END");
+}
+
 std::string unless_null(const std::string& value, const std::string& expression) {
   return "CASE WHEN " + value + " IS NULL THEN NULL ELSE " + expression + " END";
 }
@@ -98,7 +106,7 @@ std::optional<std::string> from_encoded_bytes(const TargetColumn& target, const 
 
 // Schemaless JSON
 
-/// How many of its units a second has; 0: it depends on the source's column.
+/// How many of its units a millisecond has; 0: it depends on the source's column.
 int units_per_ms(const TargetColumn& target, Time mode) {
   switch (mode) {
     case Time::microseconds:
@@ -115,6 +123,14 @@ int units_per_ms(const TargetColumn& target, Time mode) {
       return 0;
   }
   return 0;
+}
+
+/// What numbers the column stores without rounding.
+Fit whole_units(const TargetColumn& target, int units_per_ms) {
+  int smallest = units_per_ms * 1'000;  // of the column's parts of a second
+  for (int digits = std::min(target.modifier, 6); digits > 0; --digits) smallest /= 10;
+  if (target.modifier < 0 || smallest <= 1) return {};
+  return {Fit::Rule::multiple, smallest};
 }
 
 std::string micros(const std::string& number, int units_per_ms) {
@@ -157,10 +173,26 @@ std::string point_of(const std::string& json) {
   return "pg_catalog.point(" + coordinate("x") + ", " + coordinate("y") + ")";
 }
 
+/// From base64 of little-endian bytes. One that is too long stays so: the column refuses it.
+std::string bits_of(const TargetColumn& target, const std::string& base64) {
+  const auto size = std::to_string(target.modifier);
+  return unless_null(
+      base64,
+      "(SELECT CASE WHEN pg_catalog.length(s.b) > " + size +
+          " THEN s.b ELSE pg_catalog.lpad(s.b, " + size + ", '0') END::" + target.cast_type +
+          " FROM (SELECT pg_catalog.ltrim(coalesce(pg_catalog.string_agg(pg_catalog.get_bit(d.v, "
+          "i)::pg_catalog.text, '' ORDER BY i DESC), ''), '0') FROM (SELECT pg_catalog.decode(" +
+          base64 +
+          ", 'base64')) AS d(v), pg_catalog.generate_series(0, pg_catalog.octet_length(d.v) * 8 - "
+          "1) AS i) AS s(b))");
+}
+
 std::optional<Conversion> of_untyped(const TargetColumn& target, const std::string& value,
                                      const ConnectorModes& modes) {
-  const auto text = Conversion{Element::text, as_text(target, value)};
-  if (target.base_type == "numeric" || target.base_type == "money") {
+  const bool is_number = target.base_type == "numeric" || target.base_type == "money";
+  const auto text =
+      Conversion{Element::text, is_number ? numeric_of(target, value) : as_text(target, value)};
+  if (is_number) {
     if (modes.decimal == ConnectorModes::Decimal::string ||
         modes.decimal == ConnectorModes::Decimal::as_double) {
       return text;
@@ -176,15 +208,23 @@ std::optional<Conversion> of_untyped(const TargetColumn& target, const std::stri
   if (target.base_type == "bit" && target.modifier == 1) {
     return Conversion{Element::text, value + "::pg_catalog.bool::pg_catalog.int4::bit(1)"};
   }
+  if (target.base_type == "bit" && target.modifier > 1) {
+    return Conversion{Element::text, bits_of(target, value)};
+  }
   if (target.base_type == "date") return Conversion{Element::text, date_of(value)};
   if (is_of_time(target)) {
     const int units = units_per_ms(target, modes.time);
-    if (units != 0 && target.base_type == "time")
-      return Conversion{Element::text, time_of(value, units)};
-    if (units != 0 && target.base_type == "timestamp") {
-      return Conversion{Element::text, timestamp_of(value, units)};
+    const auto fit = whole_units(target, units);
+    if (units != 0 && target.base_type == "time") {
+      return Conversion{Element::text, time_of(value, units), fit};
     }
-    return Conversion{text.element, text.expression, {Fit::Rule::text}};
+    if (units != 0 && target.base_type == "timestamp") {
+      return Conversion{Element::text, timestamp_of(value, units), fit};
+    }
+    // Years of more than four digits come with a plus.
+    const auto iso = as_text(target, "pg_catalog.ltrim(" + value + ", '+')");
+    return Conversion{
+        Element::text, target.base_type == "interval" ? text.expression : iso, {Fit::Rule::text}};
   }
   if (target.base_type != "bytea" && !sent_as_bytes_of_text(target)) return std::nullopt;
   const auto bytes = from_encoded_bytes(target, value, modes.binary);
@@ -213,6 +253,8 @@ std::optional<Conversion> of_scalar(const Column& source, const TargetColumn& ta
     case ValueType::numeric:
       return if_target_is({"numeric", "money"});
     case ValueType::text:
+      if (target.base_type == "numeric")
+        return Conversion{Element::text, numeric_of(target, value)};
       if (sent_as_string(target)) return text;
       if (target.base_type == "hstore") return Conversion{Element::text, as_hstore(target, value)};
       if (target.base_type == "bytea" || may_be_bytes_of_text(source, target)) {
@@ -263,7 +305,13 @@ std::optional<Conversion> of_array(const Column& source, const TargetColumn& tar
   const std::string element = "x.e";
   if (source.type == ValueType::untyped) {
     auto converted = of_scalar(source, target, element, modes);
-    if (!converted || converted->fit.rule != Fit::Rule::any) return std::nullopt;
+    if (!converted) return std::nullopt;
+    const bool is_text_in_all_modes = is_one_of(target.base_type, {"timetz", "timestamptz"});
+    if (converted->fit.rule == Fit::Rule::text) {
+      if (!is_text_in_all_modes) return std::nullopt;
+      converted->fit = {};
+    }
+    converted->fit.in_array = true;
     converted->expression =
         each_element(value, "pg_catalog.json_array_elements_text(" + value + "::pg_catalog.json)",
                      converted->expression);
@@ -366,13 +414,12 @@ std::optional<Conversion> conversion(const Column& source, const TargetColumn& t
   auto converted = target.is_array() ? of_array(source, target, operand, modes)
                                      : of_scalar(source, target, operand, modes);
   if (!converted || converted->fit.rule != Fit::Rule::any) return converted;
+  const bool counts_units =  // whole_units() has said what fits
+      source.type == ValueType::untyped && units_per_ms(target, modes.time) != 0 &&
+      is_one_of(target.base_type, {"time", "timestamp"});
+  if (counts_units) return converted;
   converted->fit = fit_of(source, target);
   converted->fit.in_array = target.is_array();
-  // The elements of schemaless arrays stand in JSON.
-  if (source.type == ValueType::untyped && target.is_array() &&
-      converted->fit.rule != Fit::Rule::any) {
-    return std::nullopt;
-  }
   return converted;
 }
 
@@ -402,6 +449,10 @@ std::string advice(const Column& source, const TargetColumn& target) {
   }
   if (!source.is_array && target.is_array() && source.source_type == "_BIT") {
     return "Debezium sends every array of bits as NULL; leave it out with column.exclude.list";
+  }
+  if (source.type == ValueType::bits && target.base_type == "varbit") {
+    return "its length is lost; set datatype.propagate.source.type=.+ on the connector, which then "
+           "tells a bit varying by name";
   }
   if (source.type == ValueType::floating && target.base_type == "numeric") {
     return "digits may be lost already; set decimal.handling.mode=string on the connector";

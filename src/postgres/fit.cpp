@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 
 namespace lockstep::postgres {
@@ -58,8 +60,11 @@ bool loses_blanks(std::string_view text, std::size_t limit) {
 bool is_single_precision(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return true;  // NaN, infinity
+  if (error != std::errc{} || end != text.data() + text.size()) return true;
+  if (!std::isfinite(value)) return true;
   const auto narrow = static_cast<float>(value);
+  // The smallest are written with more digits than they have.
+  if (std::abs(value) <= std::numeric_limits<float>::min()) return narrow != 0 || value == 0;
   if (static_cast<double>(narrow) == value) return true;
   std::array<char, 32> shortest;
   const auto written = std::to_chars(shortest.data(), shortest.data() + shortest.size(), narrow);
@@ -73,6 +78,12 @@ bool may_be_base64(std::string_view text) {
   return text.size() % 4 == 0 && std::all_of(text.begin(), text.end(), is_digit);
 }
 
+bool is_multiple(std::string_view number, int of) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), value);
+  return error != std::errc{} || end != number.data() + number.size() || value % of == 0;
+}
+
 bool one_fits(const Fit& fit, std::string_view value) {
   switch (fit.rule) {
     case Fit::Rule::any:
@@ -84,6 +95,8 @@ bool one_fits(const Fit& fit, std::string_view value) {
       return last_decimal(value) <= fit.limit;
     case Fit::Rule::second_decimals:
       return second_decimals(value) <= fit.limit;
+    case Fit::Rule::multiple:
+      return is_multiple(value, fit.limit);
     case Fit::Rule::characters:
       return !loses_blanks(value, static_cast<std::size_t>(fit.limit));
     case Fit::Rule::single_precision:
@@ -92,14 +105,16 @@ bool one_fits(const Fit& fit, std::string_view value) {
   return true;
 }
 
-/// Of a literal as the decoder writes it: {1,NULL,"a \"b\""}.
+/// Of a literal as the decoder writes it, {1,NULL,"a \"b\""}, or JSON.
 bool all_fit(const Fit& fit, std::string_view literal) {
   std::string element;
   for (std::size_t at = 1; at < literal.size(); ++at) {
     element.clear();
     const bool is_quoted = literal[at] == '"';
     if (is_quoted) ++at;
-    const auto is_end = [&](char c) { return is_quoted ? c == '"' : c == ',' || c == '}'; };
+    const auto is_end = [&](char c) {
+      return is_quoted ? c == '"' : c == ',' || c == '}' || c == ']';
+    };
     for (; at < literal.size() && !is_end(literal[at]); ++at) {
       if (literal[at] == '\\' && at + 1 < literal.size()) ++at;
       element += literal[at];

@@ -16,13 +16,14 @@ struct Fit {
     sure_decimal,     ///< no schemaless text that may be base64 as well
     decimals,         ///< a number with at most `limit` digits after the point, zeros not counted
     second_decimals,  ///< the same for the seconds of a time
+    multiple,         ///< of `limit`
     characters,       ///< at most `limit` of them, unless more than blanks are too many: that is an
                       ///< error already
     single_precision  ///< a number that a real holds
   };
   Rule rule = Rule::any;
   int limit = 0;
-  bool in_array = false;  ///< for each of an array's elements
+  bool in_array = false;  ///< for each element: of {1,NULL,"a"} or, schemaless, of [1,null,"a"]
   std::string advice{};   ///< for the operator: why not, and what to do
 };
 

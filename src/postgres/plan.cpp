@@ -77,6 +77,7 @@ std::string misfit(const Fit& fit, const TargetTable& table, const TargetColumn&
     case Fit::Rule::decimals:
       return "a number has more digits after the point than " + column.type + " keeps" +
              alter("numeric");
+    case Fit::Rule::multiple:
     case Fit::Rule::second_decimals:
       return "a time has more digits after the second's point than " + column.type + " keeps" +
              alter(column.base_type);

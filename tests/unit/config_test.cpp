@@ -162,8 +162,8 @@ TEST_CASE("config: what is left out has its default") {
 }
 
 TEST_CASE("config: a mode that Debezium does not have") {
-  const auto config = parse(with("", "    connector: {binary.handling.mode: base32}\n"), "f.yaml",
-                            variables({}));
+  const auto config =
+      parse(with("", "    connector: {binary.handling.mode: base32}\n"), "f.yaml", variables({}));
   REQUIRE_FALSE(config);
   CHECK(to_string(config.error()) ==
         "f.yaml:11: pipelines[0].connector.binary.handling.mode: \"base32\" is not known; expected "

@@ -75,10 +75,13 @@ lockstep::Result<Config, Errors> loaded(const std::string& key = "",
   std::string batch;
   std::string connector;
   const std::pair<std::string, std::string*> blocks[] = {
-      {"kafka.", &kafka},           {"log.", &log},
-      {"pipelines[].sink.", &sink}, {"pipelines[].batch.", &batch},
+      {"kafka.", &kafka},
+      {"log.", &log},
+      {"pipelines[].sink.", &sink},
+      {"pipelines[].batch.", &batch},
       {"pipelines[].connector.", &connector},
-      {"pipelines[].", &pipeline},  {"", &root},
+      {"pipelines[].", &pipeline},
+      {"", &root},
   };
   const auto* const block =
       std::find_if(std::begin(blocks), std::end(blocks),
@@ -94,8 +97,8 @@ lockstep::Result<Config, Errors> loaded(const std::string& key = "",
                    "pipelines:\n  - {name: a, topics: [t], sink: {type: postgres, url: "
                    "'postgresql://h/d'" +
                    more(sink) + "}" + (batch.empty() ? "" : ", batch: {" + batch + "}") +
-                   (connector.empty() ? "" : ", connector: {" + connector + "}") +
-                   more(pipeline) + "}\n",
+                   (connector.empty() ? "" : ", connector: {" + connector + "}") + more(pipeline) +
+                   "}\n",
                "f.yaml", no_variables);
 }
 

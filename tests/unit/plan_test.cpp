@@ -192,7 +192,9 @@ TEST_CASE("plan: what would be a guess is refused, with column, types and what t
        "does not say how its bytes are written; say connector: {binary.handling.mode: …} in the "
        "pipeline's configuration"},
       {"a bit varying has lost its length", ValueType::bits, column("v", "varbit"),
-       "has column \"v\" (varbit), which can't take the source's described: make it bit(n)"},
+       "has column \"v\" (varbit), which can't take the source's described: its length "
+       "is lost; set datatype.propagate.source.type=.+ on the connector, which then tells a bit "
+       "varying by name"},
       {"a text is no array", ValueType::text, array("v", "int4"),
        "has column \"v\" (int4[]), which can't take the source's described: make it text"},
       {"a number is no text for hstore", ValueType::integer, column("v", "hstore"),
