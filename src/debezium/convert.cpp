@@ -278,7 +278,7 @@ std::optional<Cell> infinite_timestamp(std::int64_t units) {
   return Infinities<std::int64_t>{{positive}, {negative}}.find(units);
 }
 
-template <std::int64_t units_per_second>
+template <std::int64_t units_per_second, Calendar calendar = Calendar::gregorian>
 Converted read_timestamp(const ColumnReader&, JsonValue& value, Reading& at) {
   const auto units = integer_of<std::int64_t>(value.token());
   if (!units) return no_value_of("int64");
@@ -292,7 +292,8 @@ Converted read_timestamp(const ColumnReader&, JsonValue& value, Reading& at) {
     fraction += units_per_second;
     --seconds;
   }
-  const auto text = timestamp_of(seconds, fraction * (nanos_per_second / units_per_second));
+  const auto text =
+      timestamp_of(seconds, fraction * (nanos_per_second / units_per_second), calendar);
   if (!text) return out_of_range(value.token(), "timestamp in PostgreSQL's range", advice_temporal);
   return cell(*text, at.arena);
 }
@@ -509,6 +510,20 @@ constexpr Reader readers[] = {
     {"", "map", ValueType::text, read_map},
 };
 
+/// As elements of arrays.
+constexpr Reader timestamps_in_arrays[] = {
+    {"io.debezium.time.Timestamp", "int64", ValueType::timestamp,
+     read_timestamp<1'000, Calendar::julian_before_1582>},
+    {"io.debezium.time.MicroTimestamp", "int64", ValueType::timestamp,
+     read_timestamp<1'000'000, Calendar::julian_before_1582>},
+    {"org.apache.kafka.connect.data.Timestamp", "int64", ValueType::timestamp,
+     read_timestamp<1'000, Calendar::julian_before_1582>},
+    {"io.debezium.time.NanoTimestamp", "int64", ValueType::timestamp,
+     read_timestamp<nanos_per_second, Calendar::julian_before_1582>},
+    {"io.debezium.time.IsoTimestamp", "string", ValueType::timestamp,
+     read_iso<julian_timestamp_of_iso, iso_timestamps>},
+};
+
 constexpr Reader numeric_text{"", "string", ValueType::numeric, read_numeric_text};
 constexpr Reader single_bit{"", "boolean", ValueType::bits, read_single_bit};
 constexpr Reader decimal_double{"", "double", ValueType::numeric, read_decimal_double};
@@ -565,7 +580,11 @@ const Reader& element_reader_of(const ConnectType& type) {
   // Elements of a type that Debezium does not know (domains, too) are bytes of their text; only
   // theirs may not be NULL.
   const bool is_unknown = type.name.empty() && type.type == "string" && !type.is_optional;
-  return is_unknown ? binary_text : reader_of(type);
+  if (is_unknown) return binary_text;
+  const auto timestamp =
+      std::find_if(std::begin(timestamps_in_arrays), std::end(timestamps_in_arrays),
+                   [&](const Reader& reader) { return reader.name == type.name; });
+  return timestamp != std::end(timestamps_in_arrays) ? *timestamp : reader_of(type);
 }
 
 const Reader array_reader{"", "array", ValueType::unsupported, read_array};

@@ -123,9 +123,8 @@ class JsonReader {
   template <class Element>
   bool each_element(simdjson::ondemand::array& array, Element&& element) const {
     for (auto item : array) {
-      simdjson::ondemand::value of_item;
-      if (std::move(item).get(of_item) != simdjson::SUCCESS) return false;
-      JsonValue value{of_item};
+      if (item.error() != simdjson::SUCCESS) return false;
+      JsonValue value{item.value_unsafe()};
       if (!element(value)) return false;
     }
     return true;

@@ -523,6 +523,8 @@ TEST_CASE("decode: a type's values") {
       R"("array","items":{"type":"int32","optional":true,"name":"io.debezium.time.Date"})";
   constexpr std::string_view moments =
       R"("array","items":{"type":"string","optional":true,"name":"io.debezium.time.ZonedTimestamp"})";
+  constexpr std::string_view timestamps =
+      R"("array","items":{"type":"int64","optional":true,"name":"io.debezium.time.MicroTimestamp"})";
   constexpr std::string_view decimals =
       R"("array","items":{"type":"bytes","name":"org.apache.kafka.connect.data.Decimal","parameters":{"scale":"2"}})";
   constexpr std::string_view uuids =
@@ -766,6 +768,8 @@ TEST_CASE("decode: a type's values") {
       {bytes, R"(["AP8=",""])", R"(bytes[] {"\\x00ff","\\x"})"},
       {dates, "[-622191234,-625821272,0]", "date[] {infinity,-infinity,1970-01-01}"},
       {moments, R"(["+292269055-12-02T23:00:00.000000Z"])", "timestamptz[] {-infinity}"},
+      {timestamps, "[-63517953600000000,-12219292800000000,-12219379200000000]",
+       R"(timestamp[] {"0044-03-15 12:00:00 BC","1582-10-15 00:00:00","1582-10-04 00:00:00"})"},
       {decimals, R"(["AQ==",null])", "numeric[] {0.01,NULL}"},
       {R"("array","items":{"type":"map"})", R"([{"a":"\""}])", R"(text[] {"{\"a\":\"\\\"\"}"})"},
       {R"("array","items":{"type":"string","name":"com.example.Secret"})", R"(["x"])",
