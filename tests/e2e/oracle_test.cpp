@@ -27,7 +27,7 @@ std::string whole(const std::string& from, const std::string& count) {
   return "(floor(random() * " + count + ")::int8 + " + from + ")";
 }
 
-const std::vector<Random> columns{
+const std::vector<Random> random_columns{
     {"boolean", "random() < 0.5"},
     {"smallint", whole("-32768", "65536") + "::int2"},
     {"integer", whole("-2147483648", "4294967296") + "::int4"},
@@ -106,8 +106,8 @@ Generated generate(Database& source, const std::string& run) {
             "'(',')',':','_'])[1 + floor(random() * 21)::int], ''), '') FROM generate_series(1, "
             "(random() * 9)::int) $f$"));
   Generated made;
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    const auto& column = columns[i];
+  for (std::size_t i = 0; i < random_columns.size(); ++i) {
+    const auto& column = random_columns[i];
     const auto type = named(column.type);
     const auto n = std::to_string(i);
     made.definitions += ", s" + n + " " + type;
