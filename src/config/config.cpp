@@ -1,6 +1,7 @@
 #include "lockstep/config/config.hpp"
 
 #include <algorithm>
+#include <initializer_list>
 #include <utility>
 
 #include "file.hpp"
@@ -124,6 +125,45 @@ BatchLimits read_batch(Report& report, Mapping mapping) {
 
   mapping.reject_unknown();
   return limits;
+}
+
+/// One of Debezium's words for a mode.
+template <class Mode>
+void choose_mode(Report& report, Mapping& mapping, std::string_view key, Mode& mode,
+                 std::initializer_list<std::pair<const char*, Mode>> modes) {
+  std::vector<std::string> words;
+  for (const auto& [word, of_word] : modes) words.emplace_back(word);
+  const auto chosen = choose(report, mapping.scalar(key), words);
+  for (const auto& [word, of_word] : modes) {
+    if (chosen == word) mode = of_word;
+  }
+}
+
+ConnectorModes read_connector(Report& report, Mapping mapping) {
+  ConnectorModes modes;
+  using Binary = ConnectorModes::Binary;
+  using Time = ConnectorModes::Time;
+  using Decimal = ConnectorModes::Decimal;
+  choose_mode(report, mapping, "binary.handling.mode", modes.binary,
+              {{"bytes", Binary::bytes},
+               {"base64", Binary::base64},
+               {"base64-url-safe", Binary::base64_url_safe},
+               {"hex", Binary::hex}});
+  choose_mode(report, mapping, "time.precision.mode", modes.time,
+              {{"adaptive", Time::adaptive},
+               {"adaptive_time_microseconds", Time::adaptive_time_microseconds},
+               {"microseconds", Time::microseconds},
+               {"nanoseconds", Time::nanoseconds},
+               {"connect", Time::connect},
+               {"isostring", Time::isostring}});
+  choose_mode(
+      report, mapping, "decimal.handling.mode", modes.decimal,
+      {{"precise", Decimal::precise}, {"double", Decimal::as_double}, {"string", Decimal::string}});
+  if (const auto placeholder = mapping.scalar("unavailable.value.placeholder")) {
+    modes.placeholder = placeholder->text;
+  }
+  mapping.reject_unknown();
+  return modes;
 }
 
 std::string read_url(Report& report, Mapping& sink, const Connections& connections) {
@@ -284,6 +324,9 @@ Pipeline read_pipeline(Report& report, Mapping mapping, const Connections& conne
   if (auto sink = mapping.mapping("sink")) {
     pipeline.sink = read_sink(report, std::move(*sink), connections);
   }
+  if (auto connector = mapping.mapping("connector")) {
+    pipeline.connector = read_connector(report, std::move(*connector));
+  }
   if (auto batch = mapping.mapping("batch")) pipeline.batch = read_batch(report, std::move(*batch));
   mapping.reject_unknown();
   return pipeline;
@@ -341,7 +384,7 @@ std::vector<std::string> known_keys() {
       report,
       YAML::Load(
           "{kafka: {}, pipelines: [{sink: {type: postgres, tables: [{columns: {rename: {}}}]}, "
-          "batch: {}}], log: {}}"));
+          "batch: {}, connector: {}}], log: {}}"));
   return report.known();
 }
 

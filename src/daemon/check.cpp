@@ -35,6 +35,8 @@ struct Sample {
 /// The newest records of some topics.
 class Samples {
  public:
+  explicit Samples(const ConnectorModes& modes) : decoder_{modes} {}
+
   /// True: the record tells what its table's rows are, or that they can't be read.
   bool visit(const kafka::Message& message) {
     auto& sample = topics_[std::string{message.topic()}][message.partition()];
@@ -205,7 +207,7 @@ bool check(const config::Config& config, const config::Pipeline& pipeline) {
   const auto sink = sink_config(pipeline);
   std::cout << "pipeline " << pipeline.name << " (consumer group " << consumer.group << ")\n";
 
-  Samples samples;
+  Samples samples{pipeline.connector};
   auto tables = look_at_topics(consumer, samples);
   const bool brokers_answer = print_service("kafka " + config.kafka.brokers, tables);
   std::vector<postgres::TableForm> forms;

@@ -23,6 +23,7 @@ postgres::SinkConfig sink_config(const config::Pipeline& pipeline) {
           .missing_table = sink.missing_table,
           .schema_change = sink.schema_change,
           .tables = sink.tables,
+          .connector = pipeline.connector,
           .parks_keys = sink.dead_letters};
 }
 
@@ -31,6 +32,7 @@ pipeline::Recipe recipe(const config::Config& config, const config::Pipeline& pi
     return postgres::make_sinks(sink, count);
   };
   pipeline::PipelineConfig made{pipeline.name, consumer_config(config, pipeline), pipeline.batch};
+  made.connector = pipeline.connector;
   if (pipeline.sink.dead_letters) {
     made.dead_letters = {
         {config.kafka.brokers, pipeline.sink.dead_letter_topic, config.kafka.properties},

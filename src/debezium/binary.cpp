@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint8_t no_digit = 0xFF;
 
-constexpr std::array<std::uint8_t, 256> make_base64_digits() {
+constexpr std::array<std::uint8_t, 256> make_base64_digits(Base64 accepted) {
   std::array<std::uint8_t, 256> digits{};
   digits.fill(no_digit);
   constexpr std::string_view alphabet =
@@ -21,9 +21,14 @@ constexpr std::array<std::uint8_t, 256> make_base64_digits() {
   for (std::size_t i = 0; i < alphabet.size(); ++i) {
     digits[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
   }
+  if (accepted == Base64::standard_or_url_safe) {
+    digits['-'] = digits['+'];
+    digits['_'] = digits['/'];
+  }
   return digits;
 }
-constexpr auto base64_digits = make_base64_digits();
+constexpr auto standard_digits = make_base64_digits(Base64::standard);
+constexpr auto all_digits = make_base64_digits(Base64::standard_or_url_safe);
 
 // PostgreSQL's numeric: up to 131,072 digits before the point and 16,383 after it.
 constexpr std::size_t most_digits = 131'072 + 16'383;
@@ -66,8 +71,10 @@ std::string digits_of(std::string_view magnitude) {
 
 }  // namespace
 
-std::optional<std::string_view> bytes_of_base64(std::string_view base64, Arena& arena) {
+std::optional<std::string_view> bytes_of_base64(std::string_view base64, Arena& arena,
+                                                Base64 alphabet) {
   if (base64.empty()) return std::string_view{};
+  const auto& values = alphabet == Base64::standard ? standard_digits : all_digits;
   if (base64.size() % 4 != 0) return std::nullopt;
   const std::size_t padding = base64.back() != '=' ? 0 : (base64[base64.size() - 2] != '=' ? 1 : 2);
   const std::size_t size = base64.size() / 4 * 3 - padding;
@@ -79,7 +86,7 @@ std::optional<std::string_view> bytes_of_base64(std::string_view base64, Arena& 
   std::uint8_t invalid = 0;
   std::size_t at = 0;
   const auto take_digit = [&] {
-    const std::uint8_t digit = base64_digits[static_cast<unsigned char>(base64[at++])];
+    const std::uint8_t digit = values[static_cast<unsigned char>(base64[at++])];
     invalid |= digit & 0x80U;
     bits = bits << 6 | (digit & 0x3FU);
   };
@@ -101,6 +108,16 @@ std::optional<std::string_view> bytes_of_base64(std::string_view base64, Arena& 
   }
   if (invalid != 0) return std::nullopt;
   return std::string_view{bytes, size};
+}
+
+std::string_view bytes_of_hex(std::string_view hex, Arena& arena) {
+  const auto digit = [](char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; };
+  const std::size_t size = hex.size() / 2;
+  char* const bytes = arena.allocate_bytes(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    bytes[i] = static_cast<char>(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
+  }
+  return {bytes, size};
 }
 
 std::optional<std::string_view> decimal_of(std::string_view unscaled, std::int64_t scale,

@@ -9,8 +9,14 @@
 /// Values that travel as base64. Pure; results live in `arena`.
 namespace lockstep::debezium {
 
-/// Standard alphabet, padded; nullopt: anything else.
-std::optional<std::string_view> bytes_of_base64(std::string_view base64, Arena& arena);
+enum class Base64 { standard, standard_or_url_safe };
+
+/// Padded; nullopt: anything else.
+std::optional<std::string_view> bytes_of_base64(std::string_view base64, Arena& arena,
+                                                Base64 alphabet = Base64::standard);
+
+/// Of pairs of hexadecimal digits.
+std::string_view bytes_of_hex(std::string_view hex, Arena& arena);
 
 /// The decimal number unscaled × 10^-scale, all digits kept; `unscaled` is a big-endian two's
 /// complement of any size. nullopt: empty, or more digits than PostgreSQL's numeric has room for.

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
+#include <span>
 
+#include "array.hpp"
 #include "binary.hpp"
 #include "number.hpp"
 #include "temporal.hpp"
@@ -15,6 +18,7 @@ namespace {
 using Converted = Result<Cell, Problem>;
 
 constexpr std::string_view advice_temporal = "set time.precision.mode=isostring on the connector";
+constexpr std::string_view advice_interval = "set interval.handling.mode=string on the connector";
 
 Problem no_value_of(std::string_view what) {
   return {"the value is no " + std::string{what}};
@@ -32,30 +36,6 @@ Problem out_of_range(std::string_view value, std::string_view what, std::string_
 
 Cell cell(const ShortText& text, Arena& arena) {
   return Cell{arena.copy(text.view())};
-}
-
-// What stands for a TOASTed value that an update did not change, in the forms that the connector's
-// handling modes give it.
-constexpr std::string_view unavailable = "__debezium_unavailable_value";
-constexpr std::string_view unavailable_base64 = "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==";
-constexpr std::string_view unavailable_hex =
-    "5f5f646562657a69756d5f756e617661696c61626c655f76616c7565";
-constexpr std::string_view unavailable_map =
-    R"({"__debezium_unavailable_value":"__debezium_unavailable_value"})";
-
-bool is_unavailable(std::string_view text) {
-  switch (text.size()) {
-    case unavailable.size():
-      return text == unavailable;
-    case unavailable_base64.size():
-      return text == unavailable_base64;
-    case unavailable_hex.size():
-      return text == unavailable_hex;
-    case unavailable_map.size():
-      return text == unavailable_map;
-    default:
-      return false;
-  }
 }
 
 bool holds_nul(std::string_view text) {
@@ -93,31 +73,31 @@ bool is_special_float(std::string_view text) {
 
 // Plain types
 
-Converted read_boolean(const ColumnReader&, const JsonReader&, JsonValue& value, Arena&) {
+Converted read_boolean(const ColumnReader&, JsonValue& value, Reading&) {
   if (value.token() == "true") return Cell{"t"};
   if (value.token() == "false") return Cell{"f"};
   return no_value_of("boolean");
 }
 
-Converted read_single_bit(const ColumnReader&, const JsonReader&, JsonValue& value, Arena&) {
+Converted read_single_bit(const ColumnReader&, JsonValue& value, Reading&) {
   if (value.token() == "true") return Cell{"1"};
   if (value.token() == "false") return Cell{"0"};
   return no_value_of("boolean");
 }
 
 template <class T>
-Converted read_integer(const ColumnReader&, const JsonReader&, JsonValue& value, Arena& arena) {
+Converted read_integer(const ColumnReader&, JsonValue& value, Reading& at) {
   const auto number = integer_of<T>(value.token());
   if (!number) return no_value_of("integer of its type's range");
-  return Cell{*number == 0 ? std::string_view{"0"} : arena.copy(value.token())};
+  return Cell{*number == 0 ? std::string_view{"0"} : at.arena.copy(value.token())};
 }
 
 template <class T>
-Converted read_float(const ColumnReader&, const JsonReader&, JsonValue& value, Arena& arena) {
+Converted read_float(const ColumnReader&, JsonValue& value, Reading& at) {
   if (value.is_string()) {
     const auto text = value.text();
     if (!text || !is_special_float(*text)) return no_value_of("number");
-    return Cell{arena.copy(*text)};
+    return Cell{at.arena.copy(*text)};
   }
   const auto token = value.token();
   T number{};
@@ -125,77 +105,118 @@ Converted read_float(const ColumnReader&, const JsonReader&, JsonValue& value, A
       std::from_chars(token.data(), token.data() + token.size(), number).ec != std::errc{}) {
     return no_value_of("number of its type's range");
   }
-  return Cell{arena.copy(token)};
+  return Cell{at.arena.copy(token)};
 }
 
-Converted text_cell(JsonValue& value, Arena& arena) {
+Converted text_cell(JsonValue& value, Reading& at) {
   const auto text = value.text();
   if (!text) return no_value_of("well-formed string");
-  if (is_unavailable(*text)) return Cell::unchanged();
+  if (at.placeholder.is(*text)) return Cell::unchanged();
   if (holds_nul(*text)) return Problem{"the text holds a NUL character: PostgreSQL can't store it"};
-  return Cell{arena.copy(*text)};
+  return Cell{at.arena.copy(*text)};
 }
 
-Converted read_text(const ColumnReader&, const JsonReader&, JsonValue& value, Arena& arena) {
-  return text_cell(value, arena);
+Converted read_text(const ColumnReader&, JsonValue& value, Reading& at) {
+  return text_cell(value, at);
 }
 
-Converted read_bytes(const ColumnReader&, const JsonReader&, JsonValue& value, Arena& arena) {
+Converted read_bytes(const ColumnReader&, JsonValue& value, Reading& at) {
   const auto base64 = value.text();
-  const auto bytes = base64 ? bytes_of_base64(*base64, arena) : std::nullopt;
+  const auto bytes = base64 ? bytes_of_base64(*base64, at.arena) : std::nullopt;
   if (!bytes) return no_value_of("base64");
-  if (is_unavailable(*bytes)) return Cell::unchanged();
+  if (at.placeholder.is(*bytes)) return Cell::unchanged();
   return Cell{*bytes};
+}
+
+bool is_hex(std::string_view text) {
+  return text.size() % 2 == 0 &&
+         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+/// binary.handling.mode=hex, base64 or base64-url-safe. The message does not say which; most values
+/// can only be one of the two.
+Converted read_binary_text(const ColumnReader&, JsonValue& value, Reading& at) {
+  const auto text = value.text();
+  if (!text) return no_value_of("well-formed string");
+  if (at.placeholder.is(*text)) return Cell::unchanged();
+  using Binary = ConnectorModes::Binary;
+  const bool told_base64 =
+      at.modes.binary == Binary::base64 || at.modes.binary == Binary::base64_url_safe;
+  const bool may_be_hex = !told_base64 && is_hex(*text);
+  const auto base64 = at.modes.binary == Binary::hex
+                          ? std::nullopt
+                          : bytes_of_base64(*text, at.arena, Base64::standard_or_url_safe);
+  if (may_be_hex && base64 && !text->empty()) {
+    return Problem{
+        "the value may be hexadecimal or base64: say connector: {binary.handling.mode: …} in the "
+        "pipeline's configuration, or set binary.handling.mode=bytes on the connector"};
+  }
+  if (may_be_hex) return Cell{bytes_of_hex(*text, at.arena)};
+  if (!base64) {
+    return no_value_of(at.modes.binary == Binary::hex ? "hexadecimal number"
+                       : told_base64                  ? "base64"
+                                                      : "hexadecimal number or base64");
+  }
+  return Cell{*base64};
 }
 
 // Numeric
 
-Converted read_decimal(const ColumnReader& column, const JsonReader&, JsonValue& value,
-                       Arena& arena) {
+Converted read_decimal(const ColumnReader& column, JsonValue& value, Reading& at) {
   const auto base64 = value.text();
-  const auto bytes = base64 ? bytes_of_base64(*base64, arena) : std::nullopt;
+  const auto bytes = base64 ? bytes_of_base64(*base64, at.arena) : std::nullopt;
   if (!bytes) return no_value_of("base64");
-  if (is_unavailable(*bytes)) return Cell::unchanged();
-  const auto text = decimal_of(*bytes, column.parameter, arena);
+  if (at.placeholder.is(*bytes)) return Cell::unchanged();
+  const auto text = decimal_of(*bytes, column.parameter, at.arena);
   if (!text) return no_value_of("number that PostgreSQL's numeric has room for");
   return Cell{*text};
 }
 
-Converted read_variable_scale_decimal(const ColumnReader&, const JsonReader& json, JsonValue& value,
-                                      Arena& arena) {
+Converted read_variable_scale_decimal(const ColumnReader&, JsonValue& value, Reading& at) {
   std::optional<std::int64_t> scale;
   std::optional<std::string_view> unscaled;
   simdjson::ondemand::object object;
   const bool well_formed = value.object().get(object) == simdjson::SUCCESS &&
-                           json.each_member(object, [&](JsonKey& key, JsonValue& member) {
+                           at.json.each_member(object, [&](JsonKey& key, JsonValue& member) {
                              if (key.is("scale\"") && !scale) {
                                scale = integer_of<std::int32_t>(member.token());
                                return scale.has_value();
                              }
                              if (key.is("value\"") && !unscaled) {
                                const auto base64 = member.text();
-                               unscaled = base64 ? bytes_of_base64(*base64, arena) : std::nullopt;
+                               unscaled =
+                                   base64 ? bytes_of_base64(*base64, at.arena) : std::nullopt;
                                return unscaled.has_value();
                              }
                              return false;
                            });
   if (!well_formed || !scale || !unscaled) return no_value_of("{scale, value} of a number");
-  if (is_unavailable(*unscaled)) return Cell::unchanged();
-  const auto text = decimal_of(*unscaled, *scale, arena);
+  if (at.placeholder.is(*unscaled)) return Cell::unchanged();
+  const auto text = decimal_of(*unscaled, *scale, at.arena);
   if (!text) return no_value_of("number that PostgreSQL's numeric has room for");
   return Cell{*text};
 }
 
+/// decimal.handling.mode=double
+Converted read_decimal_double(const ColumnReader& column, JsonValue& value, Reading& at) {
+  if (value.is_string()) {
+    const auto text = value.text();
+    if (text && at.placeholder.is(*text)) return Cell::unchanged();
+    if (!text || !is_special_float(*text)) return no_value_of("number");
+    return Cell{at.arena.copy(*text)};
+  }
+  return read_float<double>(column, value, at);
+}
+
 /// decimal.handling.mode=string
-Converted read_numeric_text(const ColumnReader&, const JsonReader&, JsonValue& value,
-                            Arena& arena) {
+Converted read_numeric_text(const ColumnReader&, JsonValue& value, Reading& at) {
   const auto text = value.text();
   if (!text) return no_value_of("well-formed string");
   if (*text == "NAN") return Cell{"NaN"};
   if (*text == "POSITIVE_INFINITY") return Cell{"Infinity"};
   if (*text == "NEGATIVE_INFINITY") return Cell{"-Infinity"};
-  if (is_number(*text) || is_special_float(*text)) return Cell{arena.copy(*text)};
-  if (is_unavailable(*text)) return Cell::unchanged();
+  if (is_number(*text) || is_special_float(*text)) return Cell{at.arena.copy(*text)};
+  if (at.placeholder.is(*text)) return Cell::unchanged();
   return out_of_range(*text, "number");
 }
 
@@ -219,24 +240,30 @@ struct Infinities {
   }
 };
 
-Converted read_date(const ColumnReader&, const JsonReader&, JsonValue& value, Arena& arena) {
+constexpr std::string_view infinity_without_sign =
+    "a snapshot sends both infinities of a date as the same number: take it anew from the stream";
+
+Converted read_date(const ColumnReader& column, JsonValue& value, Reading& at) {
   const auto days = integer_of<std::int32_t>(value.token());
   if (!days) return no_value_of("int32");
-  if (const auto text = date_of_days(*days)) return cell(*text, arena);
+  if (const auto text = date_of_days(*days)) return cell(*text, at.arena);
   const Infinities<std::int32_t> infinities{{-622'191'234, -2'147'472'692},
                                             {-625'821'272, -2'147'472'691}};
-  if (const auto infinity = infinities.find(*days)) return *infinity;
+  if (const auto infinity = infinities.find(*days)) {
+    if (*days == -622'191'234 && column.element == nullptr) at.lost(column, infinity_without_sign);
+    return *infinity;
+  }
   return out_of_range(value.token(), "date in PostgreSQL's range", advice_temporal);
 }
 
 template <std::int64_t units_per_second>
-Converted read_time(const ColumnReader&, const JsonReader&, JsonValue& value, Arena& arena) {
+Converted read_time(const ColumnReader&, JsonValue& value, Reading& at) {
   constexpr std::int64_t units_per_day = 86'400 * units_per_second;
   const auto units = integer_of<std::int64_t>(value.token());
   if (!units || *units < 0 || *units > units_per_day) {
     return out_of_range(value.token(), "time of the day");
   }
-  return cell(*time_of_nanos(*units * (nanos_per_second / units_per_second)), arena);
+  return cell(*time_of_nanos(*units * (nanos_per_second / units_per_second)), at.arena);
 }
 
 template <std::int64_t units_per_second>
@@ -251,61 +278,154 @@ std::optional<Cell> infinite_timestamp(std::int64_t units) {
   return Infinities<std::int64_t>{{positive}, {negative}}.find(units);
 }
 
-template <std::int64_t units_per_second>
-Converted read_timestamp(const ColumnReader&, const JsonReader&, JsonValue& value, Arena& arena) {
+template <std::int64_t units_per_second, Calendar calendar = Calendar::gregorian>
+Converted read_timestamp(const ColumnReader&, JsonValue& value, Reading& at) {
   const auto units = integer_of<std::int64_t>(value.token());
   if (!units) return no_value_of("int64");
   if (const auto infinity = infinite_timestamp<units_per_second>(*units)) return *infinity;
+  // Where the connector's multiplication by 1,000,000 stops.
+  const bool is_saturated = *units == std::numeric_limits<std::int64_t>::max();
+  if (is_saturated) return out_of_range(value.token(), "certain timestamp", advice_temporal);
   std::int64_t seconds = *units / units_per_second;
   std::int64_t fraction = *units % units_per_second;
   if (fraction < 0) {
     fraction += units_per_second;
     --seconds;
   }
-  const auto text = timestamp_of(seconds, fraction * (nanos_per_second / units_per_second));
+  const auto text =
+      timestamp_of(seconds, fraction * (nanos_per_second / units_per_second), calendar);
   if (!text) return out_of_range(value.token(), "timestamp in PostgreSQL's range", advice_temporal);
-  return cell(*text, arena);
+  return cell(*text, at.arena);
 }
 
 const Infinities<std::string_view> iso_dates{{"+292278994-08-16Z", "-5877611-06-21Z"},
                                              {"+292269055-12-02Z", "-5877611-06-22Z"}};
 const Infinities<std::string_view> iso_timestamps{{"+294247-01-10T04:00:25.2Z"},
                                                   {"-290308-12-21T19:59:27.6Z"}};
-const Infinities<std::string_view> by_name{{"infinity"}, {"-infinity"}};
+// The second of each is of arrays.
+const Infinities<std::string_view> by_name{{"infinity"},
+                                           {"-infinity", "+292269055-12-02T23:00:00.000000Z"}};
 
 template <std::optional<ShortText> (*convert)(std::string_view),
           const Infinities<std::string_view>& infinities = by_name>
-Converted read_iso(const ColumnReader&, const JsonReader&, JsonValue& value, Arena& arena) {
+Converted read_iso(const ColumnReader&, JsonValue& value, Reading& at) {
   const auto iso = value.text();
   if (!iso) return no_value_of("well-formed string");
   if (const auto infinity = infinities.find(*iso)) return *infinity;
-  if (const auto text = convert(*iso)) return cell(*text, arena);
+  if (const auto text = convert(*iso)) return cell(*text, at.arena);
   return out_of_range(*iso, "ISO 8601 value in PostgreSQL's range");
 }
 
 /// PostgreSQL reads ISO 8601 durations with the parts' own signs as Debezium writes them.
-Converted read_interval(const ColumnReader&, const JsonReader&, JsonValue& value, Arena& arena) {
+Converted read_interval(const ColumnReader&, JsonValue& value, Reading& at) {
   const auto iso = value.text();
   if (!iso) return no_value_of("well-formed string");
   if (iso->size() < 3 || iso->front() != 'P' ||
       iso->find_first_not_of("0123456789.-+PYMWDTHS") != std::string_view::npos) {
     return out_of_range(*iso, "ISO 8601 duration");
   }
-  return Cell{arena.copy(*iso)};
+  return Cell{at.arena.copy(*iso)};
+}
+
+/// interval.handling.mode=numeric: months are gone, counted as 30.4375 days, and days as 24 hours.
+Converted read_micro_duration(const ColumnReader& column, JsonValue& value, Reading& at) {
+  constexpr std::int64_t micros_per_day = 86'400'000'000;
+  const auto micros = integer_of<std::int64_t>(value.token());
+  if (!micros) return no_value_of("int64");
+  if (*micros == std::numeric_limits<std::int64_t>::max() ||
+      *micros == std::numeric_limits<std::int64_t>::min()) {
+    return out_of_range(value.token(), "certain interval", advice_interval);
+  }
+  const auto text = interval_of_micros(*micros);
+  if (*micros >= micros_per_day || *micros <= -micros_per_day) {
+    at.lost(column,
+            "months and days of an interval arrive as hours: set interval.handling.mode=string on "
+            "the connector");
+  }
+  return cell(text, at.arena);
 }
 
 // Other types
 
-Converted read_bits(const ColumnReader& column, const JsonReader&, JsonValue& value, Arena& arena) {
+Converted read_bits(const ColumnReader& column, JsonValue& value, Reading& at) {
   const auto base64 = value.text();
-  const auto bytes = base64 ? bytes_of_base64(*base64, arena) : std::nullopt;
+  const auto bytes = base64 ? bytes_of_base64(*base64, at.arena) : std::nullopt;
   if (!bytes) return no_value_of("base64");
-  const auto bits = bits_of(*bytes, static_cast<std::size_t>(column.parameter), arena);
+  const auto bits = bits_of(*bytes, static_cast<std::size_t>(column.parameter), at.arena);
   if (!bits) return no_value_of("string of " + std::to_string(column.parameter) + " bits");
   return Cell{*bits};
 }
 
-Converted read_point(const ColumnReader&, const JsonReader& json, JsonValue& value, Arena& arena) {
+constexpr std::string_view lost_zeros =
+    "a bit varying arrives without the zeros in front: no setting keeps them";
+
+Converted read_varbits(const ColumnReader& column, JsonValue& value, Reading& at) {
+  const auto base64 = value.text();
+  const auto bytes = base64 ? bytes_of_base64(*base64, at.arena) : std::nullopt;
+  if (!bytes) return no_value_of("base64");
+  if (at.placeholder.is(*bytes)) return Cell::unchanged();
+  at.lost(column, lost_zeros);
+  const auto bits = bits_of(*bytes, bytes->size() * 8, at.arena);
+  return Cell{bits->substr(std::min(bits->find('1'), bits->size()))};
+}
+
+/// hstore.handling.mode=map: its JSON.
+Converted read_map(const ColumnReader&, JsonValue& value, Reading& at) {
+  if (!value.is_object()) return no_value_of("map of strings");
+  const auto raw = value.raw();
+  simdjson::dom::parser parser;
+  if (!raw || parser.parse(raw->data(), raw->size()).error() != simdjson::SUCCESS) {
+    return Problem{"malformed JSON"};
+  }
+  if (at.placeholder.is(*raw)) return Cell::unchanged();
+  return Cell{at.arena.copy(*raw)};
+}
+
+constexpr std::string_view lost_dimensions =
+    "an array of nothing but NULL may have been one of several dimensions: no setting keeps those";
+
+Converted read_array(const ColumnReader& column, JsonValue& value, Reading& at) {
+  if (value.is_string()) {  // the placeholder of array types that have none of their own
+    const auto text = value.text();
+    if (text && at.placeholder.is(*text)) return Cell::unchanged();
+  }
+  static const Placeholder none{""};
+  Arena scratch;
+  Reading of_elements{at.json, scratch, at.modes, none, at.losses};
+  ArrayLiteral literal;
+  bool is_all_null = true;
+  bool is_empty = true;
+  std::optional<Problem> problem;
+  simdjson::ondemand::array array;
+  const bool well_formed = value.array().get(array) == simdjson::SUCCESS &&
+                           at.json.each_element(array, [&](JsonValue& element) {
+                             is_empty = false;
+                             if (element.is_null()) {
+                               literal.add_null();
+                               return true;
+                             }
+                             is_all_null = false;
+                             const auto read = column.element->read(column, element, of_elements);
+                             if (!read) {
+                               problem = read.error();
+                               return false;
+                             }
+                             if (column.element->value_type == ValueType::bytes) {
+                               literal.add_bytes(read->view());
+                             } else {
+                               literal.add(read->view());
+                             }
+                             return true;
+                           });
+  if (problem) return *std::move(problem);
+  if (!well_formed) return no_value_of("array");
+  if (is_all_null && !is_empty) at.lost(column, lost_dimensions);
+  const std::string text = std::move(literal).finish();
+  if (at.placeholder.is_array(text)) return Cell::unchanged();
+  return Cell{at.arena.copy(text)};
+}
+
+Converted read_point(const ColumnReader&, JsonValue& value, Reading& at) {
   std::string x;
   std::string y;
   const auto take = [](std::string& coordinate, JsonValue& member) {
@@ -322,27 +442,22 @@ Converted read_point(const ColumnReader&, const JsonReader& json, JsonValue& val
   };
   simdjson::ondemand::object object;
   const bool well_formed = value.object().get(object) == simdjson::SUCCESS &&
-                           json.each_member(object, [&](JsonKey& key, JsonValue& member) {
+                           at.json.each_member(object, [&](JsonKey& key, JsonValue& member) {
                              if (key.is("x\"")) return take(x, member);
                              if (key.is("y\"")) return take(y, member);
                              return true;
                            });
   if (!well_formed || x.empty() || y.empty()) return no_value_of("point {x, y}");
-  return Cell{arena.copy("(" + x + "," + y + ")")};
+  return Cell{at.arena.copy("(" + x + "," + y + ")")};
 }
 
-Converted read_nothing(const ColumnReader& column, const JsonReader&, JsonValue&, Arena&) {
+Converted read_nothing(const ColumnReader& column, JsonValue&, Reading&) {
   std::string text = "no converter for values of this type";
   if (!column.reader->advice.empty()) text.append("; ").append(column.reader->advice);
   return Problem{std::move(text)};
 }
 
 constexpr auto unsupported = ValueType::unsupported;
-constexpr std::string_view advice_interval = "set interval.handling.mode=string on the connector";
-constexpr std::string_view advice_bit_varying =
-    "Debezium does not tell a bit string's true length: leave the column out with "
-    "column.exclude.list";
-constexpr std::string_view advice_binary = "set binary.handling.mode=bytes on the connector";
 
 /// One line a type. The plain ones come last: they are what a name that is not here falls back to.
 constexpr Reader readers[] = {
@@ -362,7 +477,7 @@ constexpr Reader readers[] = {
     {"io.debezium.time.IsoTimestamp", "string", ValueType::timestamp,
      read_iso<timestamp_of_iso, iso_timestamps>},
     {"io.debezium.time.Interval", "string", ValueType::interval, read_interval},
-    {"io.debezium.time.MicroDuration", "int64", unsupported, read_nothing, advice_interval},
+    {"io.debezium.time.MicroDuration", "int64", ValueType::interval, read_micro_duration},
     {"io.debezium.time.MicroDuration", "double", unsupported, read_nothing, advice_interval},
     {"io.debezium.time.NanoDuration", "int64", unsupported, read_nothing, advice_interval},
     {"io.debezium.time.NanoDuration", "double", unsupported, read_nothing, advice_interval},
@@ -392,19 +507,36 @@ constexpr Reader readers[] = {
     {"", "double", ValueType::floating, read_float<double>},
     {"", "string", ValueType::text, read_text},
     {"", "bytes", ValueType::bytes, read_bytes},
-    {"", "array", unsupported, read_nothing, "arrays are not supported yet"},
-    {"", "map", unsupported, read_nothing, "for hstore, set hstore.handling.mode=json"},
+    {"", "map", ValueType::text, read_map},
+};
+
+/// As elements of arrays.
+constexpr Reader timestamps_in_arrays[] = {
+    {"io.debezium.time.Timestamp", "int64", ValueType::timestamp,
+     read_timestamp<1'000, Calendar::julian_before_1582>},
+    {"io.debezium.time.MicroTimestamp", "int64", ValueType::timestamp,
+     read_timestamp<1'000'000, Calendar::julian_before_1582>},
+    {"org.apache.kafka.connect.data.Timestamp", "int64", ValueType::timestamp,
+     read_timestamp<1'000, Calendar::julian_before_1582>},
+    {"io.debezium.time.NanoTimestamp", "int64", ValueType::timestamp,
+     read_timestamp<nanos_per_second, Calendar::julian_before_1582>},
+    {"io.debezium.time.IsoTimestamp", "string", ValueType::timestamp,
+     read_iso<julian_timestamp_of_iso, iso_timestamps>},
 };
 
 constexpr Reader numeric_text{"", "string", ValueType::numeric, read_numeric_text};
 constexpr Reader single_bit{"", "boolean", ValueType::bits, read_single_bit};
-constexpr Reader bit_varying{"", "", unsupported, read_nothing, advice_bit_varying};
-constexpr Reader binary_text{"", "string", unsupported, read_nothing, advice_binary};
+constexpr Reader decimal_double{"", "double", ValueType::numeric, read_decimal_double};
+constexpr Reader bit_varying{"", "bytes", ValueType::varbits, read_varbits};
+constexpr Reader single_varbit{"", "boolean", ValueType::varbits, read_single_bit};
+constexpr Reader binary_text{"", "string", ValueType::bytes, read_binary_text};
 constexpr Reader unknown{"", "", unsupported, read_nothing};
 
-template <std::size_t size>
-bool is_one_of(std::string_view name, const std::string_view (&names)[size]) {
-  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+bool is_one_of(std::string_view name, std::span<const std::string_view> names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 /// decimal.handling.mode=string: these are sent as plain strings.
@@ -428,7 +560,11 @@ const Reader& reader_of(const ConnectType& type) {
   }
   if (type.name.empty() && type.type == "boolean") {
     if (type.source_type == "BIT") return single_bit;
-    if (type.source_type == "VARBIT") return bit_varying;
+    if (type.source_type == "VARBIT") return single_varbit;
+  }
+  if (type.name.empty() && type.type == "double" &&
+      is_one_of(type.source_type, numeric_source_types)) {
+    return decimal_double;
   }
   if (type.name == "io.debezium.data.Bits" &&
       (type.length == "2147483647" || type.source_type == "VARBIT")) {
@@ -440,9 +576,76 @@ const Reader& reader_of(const ConnectType& type) {
   return found != std::end(readers) ? *found : unknown;
 }
 
-Result<Cell, Problem> read_untyped(JsonValue& value, Arena& arena) {
+const Reader& element_reader_of(const ConnectType& type) {
+  // Elements of a type that Debezium does not know (domains, too) are bytes of their text; only
+  // theirs may not be NULL.
+  const bool is_unknown = type.name.empty() && type.type == "string" && !type.is_optional;
+  if (is_unknown) return binary_text;
+  const auto timestamp =
+      std::find_if(std::begin(timestamps_in_arrays), std::end(timestamps_in_arrays),
+                   [&](const Reader& reader) { return reader.name == type.name; });
+  return timestamp != std::end(timestamps_in_arrays) ? *timestamp : reader_of(type);
+}
+
+const Reader array_reader{"", "array", ValueType::unsupported, read_array};
+
+std::string_view unseen_loss(const ConnectType& type, bool in_array) {
+  const auto is = [&](std::string_view name) { return type.name == name; };
+  if (is("io.debezium.time.ZonedTime")) {
+    return in_array ? "timetz in arrays is moved to UTC and loses the fractions of its seconds: no "
+                      "setting keeps them"
+                    : "timetz is moved to UTC: no setting keeps its offset";
+  }
+  if (in_array && (is("io.debezium.time.MicroTime") || is("io.debezium.time.NanoTime") ||
+                   is("io.debezium.time.IsoTime") || is("io.debezium.time.Time") ||
+                   is("org.apache.kafka.connect.data.Time"))) {
+    return "times in arrays lose their microseconds, and 24:00:00 arrives as 00:00:00: no setting "
+           "keeps them";
+  }
+  if (is("io.debezium.time.IsoTime")) {
+    return "24:00:00 arrives as 00:00:00: set time.precision.mode=adaptive on the connector";
+  }
+  const bool is_connect_time =
+      is("org.apache.kafka.connect.data.Time") || is("org.apache.kafka.connect.data.Timestamp");
+  if (is_connect_time && !is_one_of(type.source_scale, {"0", "1", "2", "3"})) {
+    return "microseconds are cut off: set time.precision.mode=adaptive on the connector";
+  }
+  if (is("io.debezium.time.NanoTimestamp")) {
+    return "timestamps before 1677 or after 2262 arrive as NULL: set time.precision.mode=adaptive "
+           "on the connector";
+  }
+  const bool is_day = is("io.debezium.time.Date") || is("io.debezium.time.IsoDate") ||
+                      is("org.apache.kafka.connect.data.Date");
+  if (is_day && !in_array) return "a snapshot sends dates BC without their era";
+  if (in_array &&
+      (is_day || is("io.debezium.time.ZonedTimestamp") || is("io.debezium.time.Timestamp") ||
+       is("io.debezium.time.MicroTimestamp") || is("io.debezium.time.IsoTimestamp") ||
+       is("org.apache.kafka.connect.data.Timestamp"))) {
+    return "dates BC in arrays arrive as others: no setting keeps them";
+  }
+  if (is("org.apache.kafka.connect.data.Decimal")) {
+    return "NaN arrives as NULL: set decimal.handling.mode=string on the connector";
+  }
+  if (is("io.debezium.data.VariableScaleDecimal")) {
+    return "NaN and infinity arrive as NULL, and zeros at the end are cut off: set "
+           "decimal.handling.mode=string on the connector";
+  }
+  if (&reader_of(type) == &decimal_double) {
+    return "digits after the 15th and zeros at the end are lost: set decimal.handling.mode=string "
+           "on the connector";
+  }
+  if (in_array && &reader_of(type) == &numeric_text) {
+    return "an array with NaN or infinity in it arrives as NULL: no setting keeps it";
+  }
+  if (in_array && !type.is_optional) {
+    return "an array of this type with NULL in it arrives as NULL: no setting keeps it";
+  }
+  return {};
+}
+
+Result<Cell, Problem> read_untyped(JsonValue& value, Reading& at) {
   if (value.is_null()) return Cell{};
-  if (value.is_string()) return text_cell(value, arena);
+  if (value.is_string()) return text_cell(value, at);
   if (value.token() == "true") return Cell{"t"};
   if (value.token() == "false") return Cell{"f"};
   if (value.is_object() || value.is_array()) {
@@ -451,10 +654,10 @@ Result<Cell, Problem> read_untyped(JsonValue& value, Arena& arena) {
     if (!raw || parser.parse(raw->data(), raw->size()).error() != simdjson::SUCCESS) {
       return Problem{"malformed JSON"};
     }
-    return Cell{arena.copy(*raw)};
+    return Cell{at.arena.copy(*raw)};
   }
   if (!is_number(value.token())) return Problem{"malformed JSON"};
-  return Cell{arena.copy(value.token()), Cell::Kind::bare_number};
+  return Cell{at.arena.copy(value.token()), Cell::Kind::bare_number};
 }
 
 }  // namespace lockstep::debezium

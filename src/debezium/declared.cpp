@@ -72,6 +72,8 @@ std::string declared_type(const ConnectType& type, simdjson::dom::object field) 
 
 /// The default as the column's reader reads it; nullopt: there is none, or it is no value.
 std::optional<std::string> default_of(simdjson::dom::object field, const ColumnReader& reader) {
+  const ConnectorModes modes;
+  const Placeholder placeholder{modes.placeholder};
   simdjson::dom::element value;
   if (field["default"].get(value) != simdjson::SUCCESS) return std::nullopt;
   const std::string json = R"({"v":)" + std::string{simdjson::minify(value)} + "}";
@@ -80,8 +82,10 @@ std::optional<std::string> default_of(simdjson::dom::object field, const ColumnR
   std::optional<std::string> text;
   parser.each_member(parser.root(), [&](JsonKey&, JsonValue& member) {
     Arena arena;
+    std::vector<Loss> losses;
+    Reading reading{parser, arena, modes, placeholder, losses};
     if (member.is_null()) return true;
-    const auto cell = reader.reader->read(reader, parser, member, arena);
+    const auto cell = reader.reader->read(reader, member, reading);
     if (cell && !cell->is_null() && !cell->is_unchanged()) text = cell->view();
     return true;
   });
@@ -106,7 +110,9 @@ void declare(Column& column, simdjson::dom::object field, const ColumnReader& re
   }
   bool optional = false;
   if (field["optional"].get(optional) == simdjson::SUCCESS) column.optional = optional;
-  column.default_value = default_of(field, reader);
+  ColumnReader of_this = reader;
+  of_this.column = &column;
+  column.default_value = default_of(field, of_this);
 }
 
 }  // namespace lockstep::debezium

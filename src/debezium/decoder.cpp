@@ -23,6 +23,10 @@ constexpr std::size_t most_shapes_per_topic = 8;
 
 const Problem malformed{"malformed JSON"};
 
+constexpr std::string_view no_schema =
+    "messages without schema don't show what the connector has lost of their values: set "
+    "value.converter.schemas.enable=true";
+
 /// How a topic's keys or values are wrapped: what stands before and behind the payload, byte for
 /// byte. A record is of the shape if it has both and all between them is one JSON object; then the
 /// schema in them is the one that was read when the shape was first seen.
@@ -229,8 +233,11 @@ std::string_view name(SkipRule rule) {
 
 class Decoder::Impl {
  public:
+  explicit Impl(ConnectorModes modes) : modes_{std::move(modes)} {}
+
   Decoded decode(const RawRecord& record, Arena& arena);
   std::optional<Change> decode_key(const RawRecord& record, Arena& arena);
+  std::span<const Loss> losses() const noexcept { return losses_; }
 
  private:
   Topic& topic_of(std::string_view name);
@@ -270,8 +277,11 @@ class Decoder::Impl {
   std::string_view last_topic_name_;  // the key of last_topic_ in topics_
   Topic* last_topic_ = nullptr;
 
+  const ConnectorModes modes_;
+  const Placeholder placeholder_{modes_.placeholder};
   JsonReader json_;
   simdjson::dom::parser schema_parser_;
+  std::vector<Loss> losses_;
 
   // Of the row or key being read; members only to keep their memory.
   std::vector<char> seen_;
@@ -376,6 +386,7 @@ Result<Shape, Problem> Decoder::Impl::learn(std::string_view record, bool is_key
   if (row) {
     auto read = row_schema(*row, layouts_);
     if (!read) return read.error();
+    losses_.insert(losses_.end(), read->losses.begin(), read->losses.end());
     shape.row = *std::move(read);
   }
   return shape;
@@ -397,6 +408,8 @@ Result<Envelope, Problem> Decoder::Impl::read_envelope(Topic& topic, const RawRe
     if (member.is_null()) return true;
     simdjson::ondemand::object row;
     if (member.object().get(row) != simdjson::SUCCESS) return false;
+    const bool is_first_untyped = !(*shape)->has_schema && topic.values.untyped == nullptr;
+    if (is_first_untyped) losses_.push_back({"*", no_schema, false});
     auto cells = read_cells(row, **shape, topic.values, arena);
     if (cells) {
       into = *cells;
@@ -658,6 +671,7 @@ Result<Cells, Problem> Decoder::Impl::read_typed(simdjson::ondemand::object& obj
   std::size_t seen = 0;
   bool has_unchanged = false;
   std::optional<Problem> problem;
+  Reading reading{json_, arena, modes_, placeholder_, losses_};
 
   const bool well_formed = json_.each_member(object, [&](JsonKey& key, JsonValue& value) {
     std::size_t at = next;
@@ -679,7 +693,7 @@ Result<Cells, Problem> Decoder::Impl::read_typed(simdjson::ondemand::object& obj
     ++seen;
     next = at + 1;
     if (value.is_null()) return true;
-    const auto cell = schema.columns[at].reader->read(schema.columns[at], json_, value, arena);
+    const auto cell = schema.columns[at].reader->read(schema.columns[at], value, reading);
     if (!cell) {
       problem = in_column(columns[at], cell.error());
       return false;
@@ -703,10 +717,11 @@ Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::obj
   names_.clear();
   bool has_unchanged = false;
   std::optional<Problem> problem;
+  Reading reading{json_, arena, modes_, placeholder_, losses_};
   const bool well_formed = json_.each_member(object, [&](JsonKey& key, JsonValue& value) {
     const auto name = key.text();
     if (!name) return false;
-    const auto cell = read_untyped(value, arena);
+    const auto cell = read_untyped(value, reading);
     if (!cell) {
       problem = Problem{"column \"" + std::string{*name} + "\": " + cell.error().text};
       return false;
@@ -748,6 +763,7 @@ Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::obj
 }
 
 Decoded Decoder::Impl::decode(const RawRecord& record, Arena& arena) {
+  losses_.clear();
   if (!record.value && !record.key) return Skipped{SkipRule::empty};
   Topic& topic = topic_of(record.topic);
   if (!record.follows) topic.announced = Announced::not_known;
@@ -857,7 +873,7 @@ Decoded Decoder::Impl::tombstone(Topic& topic, const RawRecord& record, Arena& a
   return change;
 }
 
-Decoder::Decoder() : impl_{std::make_unique<Impl>()} {}
+Decoder::Decoder(ConnectorModes modes) : impl_{std::make_unique<Impl>(std::move(modes))} {}
 Decoder::~Decoder() = default;
 
 Decoded Decoder::decode(const RawRecord& record, Arena& arena) {
@@ -866,6 +882,10 @@ Decoded Decoder::decode(const RawRecord& record, Arena& arena) {
 
 std::optional<Change> Decoder::decode_key(const RawRecord& record, Arena& arena) {
   return impl_->decode_key(record, arena);
+}
+
+std::span<const Loss> Decoder::losses() const noexcept {
+  return impl_->losses();
 }
 
 }  // namespace lockstep::debezium

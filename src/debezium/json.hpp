@@ -86,6 +86,7 @@ class JsonValue {
   /// An object's or array's JSON as it is written; nullopt: not well-formed.
   std::optional<std::string_view> raw();
   simdjson::simdjson_result<simdjson::ondemand::object> object() { return value_.get_object(); }
+  simdjson::simdjson_result<simdjson::ondemand::array> array() { return value_.get_array(); }
 
  private:
   simdjson::ondemand::value value_;
@@ -114,6 +115,17 @@ class JsonReader {
       JsonKey key{field, buffer_.get() + size_};
       JsonValue value{field.value()};
       if (!member(key, value)) return false;
+    }
+    return true;
+  }
+
+  /// The same for `element(JsonValue&)` and an array's elements.
+  template <class Element>
+  bool each_element(simdjson::ondemand::array& array, Element&& element) const {
+    for (auto item : array) {
+      if (item.error() != simdjson::SUCCESS) return false;
+      JsonValue value{item.value_unsafe()};
+      if (!element(value)) return false;
     }
     return true;
   }

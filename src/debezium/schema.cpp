@@ -23,17 +23,31 @@ ConnectType connect_type(simdjson::dom::object field) {
   ConnectType type;
   type.type = string_at(field, "type");
   type.name = string_at(field, "name");
+  bool is_optional = true;
+  if (field["optional"].get(is_optional) == simdjson::SUCCESS) type.is_optional = is_optional;
   simdjson::dom::object parameters;
   if (field["parameters"].get(parameters) == simdjson::SUCCESS) {
     type.scale = string_at(parameters, "scale");
     type.length = string_at(parameters, "length");
     type.source_type = string_at(parameters, "__debezium.source.column.type");
     type.precision = string_at(parameters, "connect.decimal.precision");
+    type.source_scale = string_at(parameters, "__debezium.source.column.scale");
   }
   return type;
 }
 
 namespace {
+/// Of an array: the type of its elements, with what is said of the column's type at the source
+/// ("_INT4": an array of INT4).
+ConnectType element_type(simdjson::dom::object field, const ConnectType& array) {
+  simdjson::dom::object items;
+  if (field["items"].get(items) != simdjson::SUCCESS) return {};
+  ConnectType type = connect_type(items);
+  type.source_type = array.source_type;
+  if (type.source_type.starts_with('_')) type.source_type.remove_prefix(1);
+  type.source_scale = array.source_scale;
+  return type;
+}
 
 std::string described(const ConnectType& type) {
   if (type.name.empty()) return std::string{type.type};
@@ -72,6 +86,7 @@ std::string fingerprint(const std::vector<Column>& columns) {
     put(column.default_value ? "=" + *column.default_value : "");
     bytes += static_cast<char>(column.type);
     bytes += column.optional ? '?' : '!';
+    bytes += column.is_array ? 'a' : 's';
   }
   return bytes;
 }
@@ -96,6 +111,7 @@ Result<RowSchema, Problem> row_schema(simdjson::dom::object schema, Layouts& lay
     return Problem{"its schema is no struct"};
   }
   std::vector<Column> columns;
+  std::vector<std::string_view> unseen;
   RowSchema row;
   for (const simdjson::dom::element element : fields) {
     simdjson::dom::object field;
@@ -104,23 +120,36 @@ Result<RowSchema, Problem> row_schema(simdjson::dom::object schema, Layouts& lay
       return Problem{"its schema has a field without a name"};
     }
     const ConnectType type = connect_type(field);
-    const Reader& reader = reader_of(type);
-    const std::optional<std::int64_t> parameter =
-        reader.value_type == ValueType::unsupported ? 0 : parameter_of(type);
+    const bool is_array = type.name.empty() && type.type == "array";
+    const ConnectType scalar = is_array ? element_type(field, type) : type;
+    const std::string description = is_array ? "array of " + described(scalar) : described(scalar);
+    const Reader& reader = is_array ? element_reader_of(scalar) : reader_of(scalar);
+    const bool has_no_length =
+        reader.value_type == ValueType::unsupported || reader.value_type == ValueType::varbits;
+    const std::optional<std::int64_t> parameter = has_no_length ? 0 : parameter_of(scalar);
     if (!parameter) {
-      return Problem{"column \"" + std::string{name} + "\" (" + described(type) +
+      return Problem{"column \"" + std::string{name} + "\" (" + description +
                      "): the schema lacks the type's scale or length"};
     }
-    row.columns.push_back({.key = json_key(name), .reader = &reader, .parameter = *parameter});
+    row.columns.push_back({.key = json_key(name),
+                           .reader = is_array ? &array_reader : &reader,
+                           .parameter = *parameter,
+                           .element = is_array ? &reader : nullptr});
     Column column{.name = std::string{name},
                   .type = reader.value_type,
-                  .described = described(type),
-                  .source_type = std::string{type.source_type}};
+                  .described = description,
+                  .source_type = std::string{type.source_type},
+                  .is_array = is_array};
     declare(column, field, row.columns.back());
     columns.push_back(std::move(column));
+    unseen.push_back(unseen_loss(scalar, is_array));
   }
   row.layout = layouts.intern(std::move(columns));
   if (row.layout == nullptr) return too_many_layouts;
+  for (std::size_t i = 0; i < row.columns.size(); ++i) {
+    row.columns[i].column = &row.layout->columns[i];
+    if (!unseen[i].empty()) row.losses.push_back({row.layout->columns[i].name, unseen[i], false});
+  }
   return row;
 }
 

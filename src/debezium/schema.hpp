@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "lockstep/debezium/decoder.hpp"
 #include "lockstep/model/change.hpp"
 #include "lockstep/model/result.hpp"
 
@@ -28,8 +29,10 @@ struct ConnectType {
   std::string_view name;  ///< "io.debezium.time.Date" …; empty for a plain type
   std::string_view scale;
   std::string_view length;
-  std::string_view source_type;  ///< __debezium.source.column.type
-  std::string_view precision;    ///< connect.decimal.precision
+  std::string_view source_type;   ///< __debezium.source.column.type
+  std::string_view source_scale;  ///< __debezium.source.column.scale
+  bool is_optional = true;
+  std::string_view precision;  ///< connect.decimal.precision
 };
 
 /// A member that is a string; empty if there is none.
@@ -42,13 +45,16 @@ ConnectType connect_type(simdjson::dom::object field);
 struct ColumnReader {
   std::string key;  ///< json_key() of the column's name
   const Reader* reader = nullptr;
-  std::int64_t parameter = 0;  ///< a decimal's scale, the length of a bit string
+  std::int64_t parameter = 0;       ///< a decimal's scale, the length of a bit string
+  const Reader* element = nullptr;  ///< of an array's elements; their parameter is the column's
+  const Column* column = nullptr;   ///< the layout's
 };
 
 /// The columns of rows or keys with a schema: what they are and how they are read.
 struct RowSchema {
   const Layout* layout = nullptr;
   std::vector<ColumnReader> columns;  ///< as many as the layout's
+  std::vector<Loss> losses;           ///< of columns, that no single value shows
 };
 
 /// Every Layout made, each list of columns once. They are never given up, so their number is

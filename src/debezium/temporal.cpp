@@ -38,6 +38,19 @@ Date date_of(std::int64_t days) {
           .day = day_of_year - (153 * month_from_march + 2) / 5 + 1};
 }
 
+/// The date that the day has in the Julian calendar (Richards's algorithm).
+Date julian_date_of(std::int64_t days) {
+  constexpr std::int64_t days_from_march_4801_bc_to_1970 = 2'440'588 + 32'082;
+  constexpr std::int64_t days_of_four_years = 1461;
+  const std::int64_t from_epoch = days + days_from_march_4801_bc_to_1970;
+  const std::int64_t year = (4 * from_epoch + 3) / days_of_four_years;
+  const auto day_of_year = static_cast<unsigned>(from_epoch - days_of_four_years * year / 4);
+  const unsigned month_from_march = (5 * day_of_year + 2) / 153;
+  return {.year = year - 4800 + (month_from_march >= 10 ? 1 : 0),
+          .month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9,
+          .day = day_of_year - (153 * month_from_march + 2) / 5 + 1};
+}
+
 std::int64_t days_of(const Date& date) {
   const std::int64_t year = date.month <= 2 ? date.year - 1 : date.year;
   const std::int64_t era = (year >= 0 ? year : year - 399) / 400;
@@ -176,6 +189,14 @@ bool is_utc_or_nothing(std::string_view zone) {
   return zone.empty() || zone == "Z";
 }
 
+std::optional<ShortText> iso_in(Calendar calendar, std::string_view iso) {
+  const auto date = take_date(iso);
+  if (!date || !take(iso, 'T')) return std::nullopt;
+  const auto time = take_time(iso);
+  if (!time || !is_utc_or_nothing(iso)) return std::nullopt;
+  return timestamp_of(days_of(*date) * seconds_per_day + time->seconds, time->nanos, calendar);
+}
+
 }  // namespace
 
 std::optional<ShortText> date_of_days(std::int64_t days) {
@@ -194,16 +215,37 @@ std::optional<ShortText> time_of_nanos(std::int64_t nanos) {
   return out;
 }
 
-std::optional<ShortText> timestamp_of(std::int64_t seconds, std::int64_t nanos) {
+std::optional<ShortText> timestamp_of(std::int64_t seconds, std::int64_t nanos, Calendar calendar) {
+  constexpr std::int64_t first_gregorian_day = -141'427;  // 1582-10-15
   std::int64_t day = seconds / seconds_per_day;
   if (seconds % seconds_per_day < 0) --day;
   if (!fits_timestamp(day)) return std::nullopt;
-  const Date date = date_of(day);
+  const bool is_julian = calendar == Calendar::julian_before_1582 && day < first_gregorian_day;
+  const Date date = is_julian ? julian_date_of(day) : date_of(day);
   ShortText out;
   put_date(out, date);
   out.put(' ');
   put_time(out, seconds - day * seconds_per_day, nanos);
   put_era(out, date);
+  return out;
+}
+
+ShortText interval_of_micros(std::int64_t micros) {
+  constexpr std::uint64_t micros_per_second = 1'000'000;
+  constexpr std::uint64_t micros_per_day = seconds_per_day * micros_per_second;
+  const bool negative = micros < 0;
+  const std::uint64_t size =
+      negative ? 0 - static_cast<std::uint64_t>(micros) : static_cast<std::uint64_t>(micros);
+  ShortText out;
+  if (const std::uint64_t days = size / micros_per_day; days > 0) {
+    if (negative) out.put('-');
+    out.put(days, 1);
+    out.put(" days ");
+  }
+  if (negative) out.put('-');
+  const std::uint64_t rest = size % micros_per_day;
+  put_time(out, static_cast<std::int64_t>(rest / micros_per_second),
+           static_cast<std::int64_t>(rest % micros_per_second * 1'000));
   return out;
 }
 
@@ -231,11 +273,11 @@ std::optional<ShortText> timetz_of_iso(std::string_view iso) {
 }
 
 std::optional<ShortText> timestamp_of_iso(std::string_view iso) {
-  const auto date = take_date(iso);
-  if (!date || !take(iso, 'T')) return std::nullopt;
-  const auto time = take_time(iso);
-  if (!time || !is_utc_or_nothing(iso)) return std::nullopt;
-  return timestamp_of(days_of(*date) * seconds_per_day + time->seconds, time->nanos);
+  return iso_in(Calendar::gregorian, iso);
+}
+
+std::optional<ShortText> julian_timestamp_of_iso(std::string_view iso) {
+  return iso_in(Calendar::julian_before_1582, iso);
 }
 
 std::optional<ShortText> timestamptz_of_iso(std::string_view iso) {

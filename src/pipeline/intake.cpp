@@ -71,6 +71,7 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
     if (truncates && letterbox_.has_parked(lane->topic())) unpark(batch, lane->topic());
   }
   keep(batch, *entry, record, decoded);
+  for (const auto& loss : decoder_.losses()) report_.lost(record.raw.topic, loss);
   lane->filled();
 }
 

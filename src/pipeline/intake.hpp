@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lockstep/batch/lanes.hpp"
@@ -23,8 +24,13 @@ class Intake {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  Intake(Lanes& lanes, Ledger& ledger, Letterbox& letterbox, Report& report)
-      : lanes_{lanes}, ledger_{ledger}, letterbox_{letterbox}, report_{report} {}
+  Intake(Lanes& lanes, Ledger& ledger, Letterbox& letterbox, Report& report,
+         ConnectorModes modes = {})
+      : decoder_{std::move(modes)},
+        lanes_{lanes},
+        ledger_{ledger},
+        letterbox_{letterbox},
+        report_{report} {}
 
   struct Record {
     debezium::RawRecord raw;

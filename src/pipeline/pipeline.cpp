@@ -63,7 +63,7 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
         lanes_{config_.limits},
         letterbox_{per_minute(config_)},
         report_{config_.name, lanes_, ledger_, Clock::now()},
-        intake_{lanes_, ledger_, letterbox_, report_},
+        intake_{lanes_, ledger_, letterbox_, report_, config_.connector},
         writers_{config_.name, std::move(sinks), [this] { wakeup_.notify(); },
                  [this](const Batch& batch) { return deliver(*producer_, config_.name, batch); }},
         assignment_{config_.name, lanes_, ledger_, letterbox_, writers_},

@@ -62,6 +62,20 @@ void Report::letter(const Letter& letter) {
   }
 }
 
+void Report::lost(std::string_view topic, const debezium::Loss& loss) {
+  if (loss.of_value) ++counters_.lossy_values;
+  std::string key{topic};
+  key.append("\n").append(loss.column).append("\n").append(loss.what);
+  if (!told_losses_.insert(std::move(key)).second) return;
+  if (loss.of_value) {
+    spdlog::warn("lossy values pipeline={} topic={} column=\"{}\": {}", pipeline_, topic,
+                 loss.column, loss.what);
+  } else {
+    spdlog::info("column may be lossy pipeline={} topic={} column=\"{}\": {}", pipeline_, topic,
+                 loss.column, loss.what);
+  }
+}
+
 void Report::applied(std::size_t lane, const Batch& batch, Writers::Clock::duration took) {
   counters_.records += batch.records;
   counters_.changes += batch.changes.size();
@@ -136,10 +150,10 @@ void Report::tell_progress(const kafka::Consumer* consumer, Time now) {
   const auto behind = lag(consumer);
   spdlog::info(
       "progress pipeline={} changes={} rate={:.0f}/s batches={} lag_messages={} lag_s={:.1f} "
-      "skipped={} already_read={} retries={}",
+      "skipped={} already_read={} retries={} lossy_values={}",
       pipeline_, counters_.changes, changes_per_s_, counters_.batches, behind,
       behind == 0 ? 0.0 : seconds_since(newest_ts_us_), skipped, counters_.already_read,
-      counters_.retries);
+      counters_.retries, counters_.lossy_values);
   told_ = counters_;
 }
 

@@ -2,12 +2,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "lockstep/batch/lanes.hpp"
 #include "lockstep/batch/ledger.hpp"
+#include "lockstep/debezium/decoder.hpp"
 #include "lockstep/kafka/consumer.hpp"
 #include "lockstep/pipeline/status.hpp"
 #include "writers.hpp"
@@ -31,6 +33,8 @@ class Report {
   void skipped(std::string_view rule) { ++counters_.skipped[std::string{rule}]; }
   /// A record is passed by. It counts, and is told, again if it is read again.
   void letter(const Letter& letter);
+  /// What the connector has lost: counts, and tells it once per column.
+  void lost(std::string_view topic, const debezium::Loss& loss);
   void applied(std::size_t lane, const Batch& batch, Writers::Clock::duration took);
   void stopped(std::string_view topic, std::string_view cause) const;
   /// A batch has come back from the target, which was busy.
@@ -65,6 +69,7 @@ class Report {
   const Ledger& ledger_;
   Counters counters_;
   Counters told_;
+  std::set<std::string> told_losses_;  ///< topic, column and what it is
   Time told_at_;
   Time reminded_at_;
   double changes_per_s_ = 0;

@@ -63,11 +63,8 @@ bool add(BinaryArray& array, const ParameterPlan& parameter, const Change& chang
                       ": the source did not send its unchanged TOAST value; " + to_send_all,
                   &change};
   }
-  if (parameter.refuses_bare_numbers && cell.kind() == Cell::Kind::bare_number) {
-    throw Refused{"column " + quote_name(parameter.column) +
-                      ": a schemaless message does not say what its number counts; set "
-                      "value.converter.schemas.enable=true",
-                  &change};
+  if (parameter.fit.rule != Fit::Rule::any && !fits(parameter.fit, cell)) {
+    throw Refused{"column " + quote_name(parameter.column) + ": " + parameter.fit.advice, &change};
   }
   return array.add(cell.view());
 }
@@ -89,6 +86,11 @@ std::optional<std::vector<std::string>> encode(const StatementPlan& plan, Change
     arrays.push_back(std::move(array).take());
   }
   return arrays;
+}
+
+/// The name of the statement that runs before this one.
+std::string before(const std::string& name) {
+  return name + "_before";
 }
 
 /// "v", the first column that was not sent.
@@ -474,10 +476,11 @@ std::vector<std::int64_t> Applier::run(pqxx::work& tx, const Statement* made,
     const Changes changes = all.subspan(begin, end - begin);
     const auto counts = group.counts.empty() ? std::span<const std::int64_t>{}
                                              : std::span{group.counts}.subspan(begin, end - begin);
-    const auto arrays = encode(statement.plan, changes, counts);
-    const auto rows = arrays ? run_prepared_binary(tx, statement.name, *arrays)
-                             : run_prepared_binary(tx, statement.text_name,
-                                                   *encode(statement.text_plan, changes, counts));
+    auto arrays = encode(statement.plan, changes, counts);
+    const auto& name = arrays ? statement.name : statement.text_name;
+    if (!arrays) arrays = encode(statement.text_plan, changes, counts);
+    if (!statement.plan.before.empty()) run_prepared_binary(tx, before(name), *arrays);
+    const auto rows = run_prepared_binary(tx, name, *arrays);
     if (rows.columns() > 0) found.resize(all.size());
     for (const auto& row : rows) ++found[begin + row[0].as<std::size_t>() - 1];
     begin = end;
@@ -559,6 +562,8 @@ const Applier::Statement* Applier::make_statement(pqxx::work& tx, StatementKey k
     name = "s" + std::to_string(next_statement_++);
     statement = std::move(*made);
     session_.connection().prepare(name, statement.sql);
+    if (statement.before.empty()) return;
+    session_.connection().prepare(before(name), statement.before);
   };
   Statement statement;
   statement.target = table->name;
@@ -574,23 +579,24 @@ Result<StatementPlan, PlanErrors> Applier::plan(const StatementKey& key, const T
   const Layout& row_key = mapped.key.layout;
   switch (std::get<Verb>(key)) {
     case Verb::upsert:
-      return plan_upsert(table, row, row_key, config_.synced_at, wire);
+      return plan_upsert(table, row, row_key, config_.synced_at, wire, config_.connector);
     case Verb::remove:
-      return plan_remove(table, row_key, wire);
+      return plan_remove(table, row_key, wire, config_.connector);
     case Verb::update:
       return plan_update(table, {row, mapped.unchanged}, row_key, From::key, config_.synced_at,
-                         wire);
+                         wire, config_.connector);
     case Verb::move:
       return plan_update(table, {row, mapped.unchanged}, row_key, From::old_key, config_.synced_at,
-                         wire);
+                         wire, config_.connector);
     case Verb::rotate:
-      return plan_rotation(table, {row, mapped.unchanged}, row_key, config_.synced_at, wire);
+      return plan_rotation(table, {row, mapped.unchanged}, row_key, config_.synced_at, wire,
+                           config_.connector);
     case Verb::find:
-      return plan_find(table, row_key, wire);
+      return plan_find(table, row_key, wire, config_.connector);
     case Verb::insert:
-      return plan_insert(table, row, config_.synced_at, wire);
+      return plan_insert(table, row, config_.synced_at, wire, config_.connector);
     case Verb::remove_equal:
-      return plan_remove_equal(table, row_key, wire);
+      return plan_remove_equal(table, row_key, wire, config_.connector);
   }
   return PlanErrors{{"can't be written"}};
 }
@@ -605,6 +611,9 @@ void Applier::forget_statements() {
   for (const auto& [key, statement] : statements_) {
     session_.connection().unprepare(statement.name);
     session_.connection().unprepare(statement.text_name);
+    if (statement.plan.before.empty()) continue;
+    session_.connection().unprepare(before(statement.name));
+    session_.connection().unprepare(before(statement.text_name));
   }
   statements_.clear();
 }

@@ -6,34 +6,46 @@ namespace lockstep::postgres {
 
 namespace {
 
-// pg_type: a domain (typtype d) stands on typbasetype, which can be a domain again. pg_attribute:
-// attgenerated s is stored, attidentity a is ALWAYS. pg_trigger: tgtype has 1 for each row, 2
-// before, 4 insert; such a trigger may fill a column. PostgreSQL documentation, System Catalogs.
+// pg_type: a domain (typtype d) stands on typbasetype, which can be a domain again; an array has
+// elements (typelem), whose type can be a domain, too. pg_attribute: attgenerated s is stored,
+// attidentity a is ALWAYS. pg_trigger: tgtype has 1 for each row, 2 before, 4 insert; such a
+// trigger may fill a column. PostgreSQL documentation, System Catalogs.
 constexpr auto columns_query = R"(
-WITH RECURSIVE base(attnum, oid, typtype, typbasetype) AS (
-    SELECT a.attnum, t.oid, t.typtype, t.typbasetype
+WITH RECURSIVE base(attnum, oid, modifier, array_oid, is_last) AS (
+    SELECT a.attnum, t.oid, a.atttypmod, NULL::oid,
+           t.typtype <> 'd' AND NOT (t.typelem <> 0 AND t.typlen = -1)
       FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
      WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
-    SELECT base.attnum, t.oid, t.typtype, t.typbasetype
-      FROM base JOIN pg_catalog.pg_type t ON t.oid = base.typbasetype
-     WHERE base.typtype = 'd')
+    SELECT base.attnum, next.oid,
+           CASE t.typtype WHEN 'd' THEN t.typtypmod ELSE base.modifier END,
+           CASE t.typtype WHEN 'd' THEN base.array_oid ELSE t.oid END,
+           next.typtype <> 'd' AND NOT (next.typelem <> 0 AND next.typlen = -1)
+      FROM base
+      JOIN pg_catalog.pg_type t ON t.oid = base.oid
+      JOIN pg_catalog.pg_type next
+        ON next.oid = CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.typelem END
+     WHERE NOT base.is_last)
 SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typname,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.typname),
-       t.typtype, t.typelem <> 0 AND t.typlen = -1, a.attgenerated <> '', a.attidentity = 'a',
+       t.typtype,
+       coalesce(pg_catalog.quote_ident(wn.nspname) || '.' || pg_catalog.quote_ident(w.typname), ''),
+       a.attgenerated <> '', a.attidentity = 'a',
        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND NOT EXISTS (
            SELECT FROM pg_catalog.pg_trigger g
             WHERE g.tgrelid = a.attrelid AND g.tgenabled IN ('O', 'A') AND g.tgtype & 7 = 7),
        a.attnotnull,
        EXISTS (SELECT FROM pg_catalog.pg_type d WHERE d.oid = a.atttypid AND d.typtype = 'd'),
-       a.atttypmod,
+       base.modifier,
        EXISTS (SELECT FROM pg_catalog.pg_collation l
                 WHERE l.oid = a.attcollation AND NOT l.collisdeterministic)
   FROM base
   JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::oid AND a.attnum = base.attnum
   JOIN pg_catalog.pg_type t ON t.oid = base.oid
   JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
- WHERE base.typtype <> 'd'
+  LEFT JOIN pg_catalog.pg_type w ON w.oid = base.array_oid
+  LEFT JOIN pg_catalog.pg_namespace wn ON wn.oid = w.typnamespace
+ WHERE base.is_last
  ORDER BY a.attnum)";
 
 constexpr auto table_query = R"(
@@ -118,11 +130,11 @@ std::optional<TargetTable> read_table(pqxx::transaction_base& tx, const Relation
   TargetTable table;
   table.name = name;
   for (const auto& row : query(tx, columns_query, oid)) {
-    table.columns.push_back({row[0].as<std::string>(), row[1].as<std::string>(),
-                             row[2].as<std::string>(), row[3].as<std::string>(),
-                             row[4].as<std::string>().at(0), row[5].as<bool>(), row[6].as<bool>(),
-                             row[7].as<bool>(), row[8].as<bool>(), row[9].as<bool>(),
-                             row[10].as<bool>(), row[11].as<std::int32_t>(), row[12].as<bool>()});
+    table.columns.push_back(
+        {row[0].as<std::string>(), row[1].as<std::string>(), row[2].as<std::string>(),
+         row[3].as<std::string>(), row[4].as<std::string>().at(0), row[5].as<std::string>(),
+         row[6].as<bool>(), row[7].as<bool>(), row[8].as<bool>(), row[9].as<bool>(),
+         row[10].as<bool>(), row[11].as<int>(), row[12].as<bool>()});
   }
   for (const auto& row : query(tx, unique_keys_query, oid)) {
     if (row[1].as<bool>()) {
@@ -151,13 +163,13 @@ std::optional<TargetColumn> find_type(pqxx::transaction_base& tx, const std::str
   const auto found = query(tx, type_query, wanted.schema, wanted.table, schema);
   if (found.empty()) return std::nullopt;
   const bool is_one = found.size() == 1 || found[0][6].as<int>() != found[1][6].as<int>();
-  if (!is_one) return std::nullopt;
+  const bool is_array = found[0][4].as<bool>();  // a domain over one
+  if (!is_one || is_array) return std::nullopt;
   TargetColumn type;
   type.type = found[0][0].c_str();
   type.base_type = found[0][1].c_str();
   type.cast_type = found[0][2].c_str();
   type.kind = *found[0][3].c_str();
-  type.is_array = found[0][4].as<bool>();
   type.is_domain = found[0][5].as<bool>();
   return type;
 }

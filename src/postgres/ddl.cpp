@@ -225,6 +225,8 @@ std::string_view fitting_name(const Column& source) {
       return source.source_type.empty() || source.source_type == "BYTEA" ? "BYTEA" : "TEXT";
     case ValueType::bits:
       return "BIT";
+    case ValueType::varbits:
+      return "VARBIT";
     case ValueType::date:
       return "DATE";
     case ValueType::time:
@@ -247,20 +249,11 @@ std::string_view fitting_name(const Column& source) {
   return "TEXT";
 }
 
-std::string_view element_of(const TargetColumn& column) {
-  std::string_view name = column.base_type;
-  if (column.is_array) name.remove_prefix(1);
-  return name;
-}
-
 /// The array of a type; `name`: the array type's, as the catalog quotes it.
 void make_array(ColumnType& type, std::string name) {
   type.sql += "[]";
   type.column.type = type.sql;
-  type.column.base_type = "_" + type.column.base_type;
-  type.column.cast_type = std::move(name);
-  type.column.is_array = true;
-  type.column.kind = 'b';
+  type.column.array_type = std::move(name);
 }
 
 }  // namespace
@@ -269,7 +262,7 @@ std::string element_name(const Column& source) {
   return is_array_name(source.declared) ? source.declared.substr(1) : source.declared;
 }
 
-std::optional<ColumnType> own_type(const Column& source) {
+std::optional<ColumnType> own_type(const Column& source, const ConnectorModes& modes) {
   const bool is_array = is_array_name(source.declared);
   const std::string name = element_name(source);
   const auto* const type = std::find_if(std::begin(own_types), std::end(own_types),
@@ -285,25 +278,26 @@ std::optional<ColumnType> own_type(const Column& source) {
   column.kind = type->kind;
   column.modifier = modifier;
   if (is_array) make_array(result, "pg_catalog._" + std::string{type->name});
-  if (!can_take(source, column)) return std::nullopt;
+  if (!can_take(source, column, modes)) return std::nullopt;
   return result;
 }
 
-std::optional<ColumnType> type_like(const Column& source, const TargetColumn& type) {
+std::optional<ColumnType> type_like(const Column& source, const TargetColumn& type,
+                                    const ConnectorModes& modes) {
   ColumnType result{type.type, type};
   if (is_array_name(source.declared)) {
-    if (type.is_array) return std::nullopt;
+    if (type.is_array()) return std::nullopt;
     make_array(result, type.type + "[]");
   }
-  if (!can_take(source, result.column)) return std::nullopt;
+  if (!can_take(source, result.column, modes)) return std::nullopt;
   return result;
 }
 
-ColumnType any_type(const Column& source) {
+ColumnType any_type(const Column& source, const ConnectorModes& modes) {
   Column as = source;
   as.declared = (is_array_name(source.declared) ? "_" : "") + std::string{fitting_name(source)};
   if (source.type != ValueType::bits) as.length = as.scale = std::nullopt;
-  if (auto own = own_type(as)) return *own;
+  if (auto own = own_type(as, modes)) return *own;
   ColumnType text;
   text.sql = text.column.type = text.column.base_type = "text";
   text.column.cast_type = "pg_catalog.text";
@@ -311,11 +305,12 @@ ColumnType any_type(const Column& source) {
 }
 
 TypeFit compare(const TargetColumn& have, const TargetColumn& want) {
-  if (have.is_domain || want.is_domain || have.is_array != want.is_array) return TypeFit::another;
+  if (have.is_domain || want.is_domain || have.is_array() != want.is_array())
+    return TypeFit::another;
   if (!have.cast_type.starts_with("pg_catalog.") || !want.cast_type.starts_with("pg_catalog.")) {
     return have.cast_type == want.cast_type ? TypeFit::same : TypeFit::another;
   }
-  return compare_bases(element_of(have), have.modifier, element_of(want), want.modifier);
+  return compare_bases(have.base_type, have.modifier, want.base_type, want.modifier);
 }
 
 std::string quote_text(const std::string& text) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lockstep/model/change.hpp"
+#include "lockstep/model/connector.hpp"
 #include "lockstep/postgres/catalog.hpp"
 
 /// The words of DDL. Pure.
@@ -19,16 +20,17 @@ struct ColumnType {
 
 /// The type that the source declares for the column, where it is one of PostgreSQL's own; nullopt:
 /// it is none of them, or no value of the column could be written to it.
-std::optional<ColumnType> own_type(const Column& source);
+std::optional<ColumnType> own_type(const Column& source, const ConnectorModes& modes = {});
 
 /// The same for a type of the target's that is called like the source's. `type`: of find_type().
-std::optional<ColumnType> type_like(const Column& source, const TargetColumn& type);
+std::optional<ColumnType> type_like(const Column& source, const TargetColumn& type,
+                                    const ConnectorModes& modes = {});
 
 /// The name that such a type has: without the _ of an array.
 std::string element_name(const Column& source);
 
 /// A type that takes all values of the column.
-ColumnType any_type(const Column& source);
+ColumnType any_type(const Column& source, const ConnectorModes& modes = {});
 
 /// How a target column's type compares with the one that the source has now.
 enum class TypeFit : std::uint8_t {

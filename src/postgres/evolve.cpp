@@ -90,7 +90,7 @@ ColumnNames column_names(const Layout& layout) {
 }
 
 DefaultTrust trust_of_default(const Column& column) {
-  if (!column.default_value) return DefaultTrust::none;
+  if (!column.default_value || column.is_array) return DefaultTrust::none;
   const std::string& text = *column.default_value;
   switch (column.type) {
     case ValueType::boolean:
@@ -101,6 +101,7 @@ DefaultTrust trust_of_default(const Column& column) {
       if (column.declared.ends_with("SERIAL")) return DefaultTrust::none;  // nextval()
       return is_zero(text) ? DefaultTrust::perhaps : DefaultTrust::value;
     case ValueType::bits:
+    case ValueType::varbits:
       return is_zero(text) ? DefaultTrust::perhaps : DefaultTrust::value;
     case ValueType::text:
       if (column.declared == "UUID")
@@ -313,7 +314,7 @@ class Evolver {
     const auto fit = compare(have, want.column);
     if (fit == TypeFit::widens && tells_type(column)) {
       loosen("ALTER COLUMN " + name + " TYPE " + want.sql);
-    } else if (!can_take(column, have) && column.type != ValueType::untyped) {
+    } else if (!can_take(column, have, in_.modes) && column.type != ValueType::untyped) {
       out_.errors.push_back({"has column " + name + " (" + have.type +
                              "), which can't take the source's " + column.described + ": " +
                              alter(in_.table, "ALTER COLUMN " + name + " TYPE " + want.sql +
@@ -337,8 +338,8 @@ class Evolver {
   }
 
   /// Whether the message says more of the type than that its values are of a kind.
-  static bool tells_type(const Column& column) {
-    if (!own_type(column)) return false;
+  bool tells_type(const Column& column) const {
+    if (!own_type(column, in_.modes)) return false;
     return !column.source_type.empty() || column.type == ValueType::integer ||
            column.type == ValueType::floating ||
            (column.type == ValueType::numeric && column.length.has_value());

@@ -27,6 +27,7 @@ struct Evolving {
   /// Who does not own the table can't alter it, and goes on with it as long as its rows fit.
   bool is_owned = true;
   const std::string& synced_at;
+  const ConnectorModes& modes;
 };
 
 struct Evolution {

@@ -1,33 +1,17 @@
 #include "plan.hpp"
 
 #include <algorithm>
-#include <array>
-#include <optional>
+#include <initializer_list>
 #include <string_view>
+
+#include "conversion.hpp"
 
 namespace lockstep::postgres {
 
 namespace {
 
-using Names = std::initializer_list<std::string_view>;
-
-bool is_one_of(std::string_view name, Names names) {
+bool is_any_type(std::string_view name, std::initializer_list<std::string_view> names) {
   return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-bool holds_text(const TargetColumn& column) {
-  return is_one_of(column.base_type, {"text", "varchar", "bpchar", "name", "char", "citext"});
-}
-
-bool is_whole_number(const TargetColumn& column) {
-  return is_one_of(column.base_type, {"int2", "int4", "int8", "oid"});
-}
-
-/// Types whose values Debezium sends as their PostgreSQL text, in a string.
-bool sent_as_string(const TargetColumn& column) {
-  return column.kind == 'e' || column.kind == 'r' || holds_text(column) ||
-         is_one_of(column.base_type, {"uuid", "json", "jsonb", "xml", "inet", "cidr", "macaddr",
-                                      "macaddr8", "ltree", "tsvector", "numeric"});
 }
 
 /// Of a column and a value of its type. pg_catalog's own types have theirs there, and a search path
@@ -35,159 +19,6 @@ bool sent_as_string(const TargetColumn& column) {
 std::string_view equals(const TargetColumn& column) {
   const bool own = column.kind == 'b' && !column.cast_type.starts_with("pg_catalog.");
   return own ? " = " : " OPERATOR(pg_catalog.=) ";
-}
-
-/// Types that Debezium has no converter for and sends as the bytes of their PostgreSQL text.
-bool sent_as_bytes_of_text(const TargetColumn& column) {
-  return column.kind == 'm' || column.kind == 'c' ||
-         is_one_of(column.base_type, {"box", "line", "lseg", "path", "polygon", "circle", "pg_lsn",
-                                      "xid8", "jsonpath"});
-}
-
-/// Whether it is known that these bytes are a text: they come of a type that has no converter.
-bool holds_bytes_of_text(const Column& source) {
-  return !source.source_type.empty() && source.source_type != "BYTEA";
-}
-
-struct Conversion {
-  Element element = Element::text;
-  std::string cast;  ///< appended to the element's expression
-  bool refuses_bare_numbers = false;
-};
-
-Conversion as_text(const TargetColumn& column) {
-  // money reads text by the server's lc_monetary; numeric does not.
-  if (column.base_type == "money") return {Element::text, "::pg_catalog.numeric::pg_catalog.money"};
-  // Without its length: a cast to varchar(3) would cut, the assignment to the column refuses.
-  return {Element::text, "::" + column.cast_type};
-}
-
-/// How values of the source column get into the target column; nullopt: they don't.
-std::optional<Conversion> conversion(const Column& source, const TargetColumn& target) {
-  if (target.is_array) return std::nullopt;
-  const auto if_target_is = [&](Names names) -> std::optional<Conversion> {
-    if (!holds_text(target) && !is_one_of(target.base_type, names)) return std::nullopt;
-    return as_text(target);
-  };
-  switch (source.type) {
-    case ValueType::boolean:
-      if (target.base_type == "bit") {  // Debezium sends bit(1) as a boolean
-        return Conversion{Element::text, "::pg_catalog.bool::pg_catalog.int4::bit(1)"};
-      }
-      return if_target_is({"bool"});
-    case ValueType::integer:
-      return if_target_is({"int2", "int4", "int8", "oid", "numeric"});
-    case ValueType::floating:
-      return if_target_is({"float4", "float8"});
-    case ValueType::numeric:
-      return if_target_is({"numeric", "money"});
-    case ValueType::text:
-      if (!sent_as_string(target)) return std::nullopt;
-      return as_text(target);
-    case ValueType::bytes:
-      if (target.base_type == "bytea") return Conversion{Element::bytea, ""};
-      if (!sent_as_bytes_of_text(target) && !(holds_text(target) && holds_bytes_of_text(source))) {
-        return std::nullopt;
-      }
-      return as_text(target);
-    case ValueType::bits:
-      return if_target_is({"bit"});  // of a varbit Debezium loses the length
-    case ValueType::date:
-      return if_target_is({"date"});
-    case ValueType::time:
-      return if_target_is({"time"});
-    case ValueType::timetz:
-      return if_target_is({"timetz"});
-    case ValueType::timestamp:
-      return if_target_is({"timestamp"});
-    case ValueType::timestamptz:
-      return if_target_is({"timestamptz"});
-    case ValueType::interval:
-      return if_target_is({"interval"});
-    case ValueType::point:
-      return if_target_is({"point"});
-    case ValueType::untyped: {
-      if (target.base_type == "bool" || target.base_type == "money" || is_whole_number(target) ||
-          is_one_of(target.base_type, {"float4", "float8"}) || sent_as_string(target)) {
-        return as_text(target);
-      }
-      if (is_one_of(target.base_type,
-                    {"date", "time", "timetz", "timestamp", "timestamptz", "interval"})) {
-        auto strings_only = as_text(target);
-        strings_only.refuses_bare_numbers = true;
-        return strings_only;
-      }
-      return std::nullopt;
-    }
-    case ValueType::unsupported:  // the decoder lets nothing but NULL through
-      return as_text(target);
-  }
-  return std::nullopt;
-}
-
-/// The same in binary, where the type has a form that we write.
-Conversion in_binary(Conversion conversion, const Column& source, const TargetColumn& target) {
-  for (const auto element :
-       {Element::int2, Element::int4, Element::int8, Element::timestamp, Element::timestamptz}) {
-    if (target.base_type != type_name(element)) continue;
-    if (source.type == ValueType::integer || source.type == ValueType::timestamp ||
-        source.type == ValueType::timestamptz) {
-      return {element, ""};
-    }
-  }
-  return conversion;
-}
-
-/// A type that takes all values of the source column; text takes them, too.
-std::string_view fitting_type(ValueType type) {
-  switch (type) {
-    case ValueType::boolean:
-      return "boolean";
-    case ValueType::integer:
-      return "bigint";
-    case ValueType::floating:
-      return "double precision";
-    case ValueType::numeric:
-      return "numeric";
-    case ValueType::bytes:
-      return "bytea";
-    case ValueType::bits:
-      return "bit(n)";
-    case ValueType::date:
-      return "date";
-    case ValueType::time:
-      return "time";
-    case ValueType::timetz:
-      return "timetz";
-    case ValueType::timestamp:
-      return "timestamp";
-    case ValueType::timestamptz:
-      return "timestamptz";
-    case ValueType::interval:
-      return "interval";
-    case ValueType::point:
-      return "point";
-    case ValueType::text:
-    case ValueType::untyped:
-    case ValueType::unsupported:
-      return "text";
-  }
-  return "text";
-}
-
-std::string advice(const Column& source, const TargetColumn& target) {
-  if (source.type == ValueType::untyped) {
-    return "a schemaless message does not say how its bytes are written; set "
-           "value.converter.schemas.enable=true";
-  }
-  if (source.type == ValueType::floating && target.base_type == "numeric") {
-    return "digits may be lost already; set decimal.handling.mode=string on the connector";
-  }
-  if (source.type == ValueType::text && target.base_type == "bytea") {
-    return "hex and base64 can't be told apart; make it text, or set binary.handling.mode=bytes on "
-           "the connector";
-  }
-  return "make it " + std::string{fitting_type(source.type)};
 }
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
@@ -236,6 +67,48 @@ struct Parameters {
   }
 };
 
+/// A parameter that is no column's value.
+ParameterPlan from_elsewhere(std::size_t cell, Element element, std::string column, From from) {
+  ParameterPlan plan;
+  plan.cell = cell;
+  plan.element = element;
+  plan.column = std::move(column);
+  plan.from = from;
+  return plan;
+}
+
+/// What an operator reads of a value that does not fit.
+std::string misfit(const Fit& fit, const TargetTable& table, const TargetColumn& column) {
+  const auto alter = [&](const std::string& type) {
+    return ": ALTER TABLE " + quoted_name(table.name) + " ALTER COLUMN " + quote_name(column.name) +
+           " TYPE " + type + (column.is_array() ? "[]" : "");
+  };
+  switch (fit.rule) {
+    case Fit::Rule::any:
+      return {};
+    case Fit::Rule::text:
+      return "a schemaless message does not say what its number counts; set "
+             "value.converter.schemas.enable=true, or a time.precision.mode with one unit, and say "
+             "connector: {time.precision.mode: …} in the pipeline's configuration";
+    case Fit::Rule::sure_decimal:
+      return "a schemaless text of digits may be a number or base64; set "
+             "decimal.handling.mode=string on the connector and say connector: "
+             "{decimal.handling.mode: string} in the pipeline's configuration";
+    case Fit::Rule::decimals:
+      return "a number has more digits after the point than " + column.type + " keeps" +
+             alter("numeric");
+    case Fit::Rule::multiple:
+    case Fit::Rule::second_decimals:
+      return "a time has more digits after the second's point than " + column.type + " keeps" +
+             alter(column.base_type);
+    case Fit::Rule::characters:
+      return column.type + " would cut blanks off the end of a text" + alter("text");
+    case Fit::Rule::single_precision:
+      return "a number has more digits than real keeps" + alter("double precision");
+  }
+  return {};
+}
+
 /// Some columns of the target, and what the statement's parameters say of them.
 struct Columns {
   std::vector<const TargetColumn*> targets;
@@ -251,6 +124,23 @@ struct Columns {
     return std::any_of(targets.begin(), targets.end(),
                        [&](const TargetColumn* target) { return target->name == column; });
   }
+  const std::string& expression_of(const std::string& column) const {
+    const auto at = std::find_if(targets.begin(), targets.end(), [&](const TargetColumn* target) {
+      return target->name == column;
+    });
+    return expressions[static_cast<std::size_t>(at - targets.begin())];
+  }
+  /// Those of the key.
+  Columns of(const Layout& key) const {
+    Columns some;
+    for (std::size_t i = 0; i < targets.size(); ++i) {
+      const auto is_it = [&](const Column& column) { return column.name == targets[i]->name; };
+      if (std::any_of(key.columns.begin(), key.columns.end(), is_it)) {
+        some.add(targets[i], names[i], expressions[i]);
+      }
+    }
+    return some;
+  }
   /// t."id" = u.c1::pg_catalog.int8 AND …
   std::string are_equal(const std::string& alias) const {
     std::vector<std::string> conditions;
@@ -264,7 +154,7 @@ struct Columns {
 
 /// What does not fit goes into `errors`. Rows leave generated columns to the target; keys don't.
 Columns plan_columns(const TargetTable& table, const SentRow& sent, From from, Wire wire,
-                     Parameters& parameters, PlanErrors& errors) {
+                     const ConnectorModes& modes, Parameters& parameters, PlanErrors& errors) {
   Columns columns;
   for (std::size_t i = 0; i < sent.layout.columns.size(); ++i) {
     if (!sent.unchanged.empty() && sent.unchanged[i]) continue;
@@ -276,17 +166,18 @@ Columns plan_columns(const TargetTable& table, const SentRow& sent, From from, W
       continue;
     }
     if (target->generated && from == From::row) continue;
-    auto how = conversion(source, *target);
+    const std::string operand = "u.c" + std::to_string(parameters.plans.size() + 1);
+    auto how = conversion(source, *target, operand, modes);
     if (!how) {
       errors.push_back({"has column " + quote_name(source.name) + " (" + target->type +
                         "), which can't take the source's " + source.described + ": " +
                         advice(source, *target)});
       continue;
     }
-    if (wire == Wire::binary) how = in_binary(std::move(*how), source, *target);
-    const std::string parameter =
-        parameters.add({i, how->element, how->refuses_bare_numbers, source.name, from});
-    columns.add(target, quote_name(source.name), parameter + how->cast);
+    if (wire == Wire::binary) how = in_binary(std::move(*how), source, *target, operand);
+    how->fit.advice = misfit(how->fit, table, *target);
+    parameters.add({i, how->element, std::move(how->fit), source.name, from});
+    columns.add(target, quote_name(source.name), std::move(how->expression));
   }
   return columns;
 }
@@ -294,8 +185,8 @@ Columns plan_columns(const TargetTable& table, const SentRow& sent, From from, W
 const std::vector<bool> all_are_sent;
 
 Columns plan_columns(const TargetTable& table, const Layout& layout, From from, Wire wire,
-                     Parameters& parameters, PlanErrors& errors) {
-  return plan_columns(table, {layout, all_are_sent}, from, wire, parameters, errors);
+                     const ConnectorModes& modes, Parameters& parameters, PlanErrors& errors) {
+  return plan_columns(table, {layout, all_are_sent}, from, wire, modes, parameters, errors);
 }
 
 void add_synced_at(const TargetTable& table, const std::string& synced_at, Columns& columns) {
@@ -358,15 +249,16 @@ void check_filled(const TargetTable& table, const Columns& given, PlanErrors& er
 
 /// Equal values of such a type can have texts that differ.
 bool is_loose(const Column& source, const TargetColumn& target) {
-  return target.has_loose_text || target.is_array || target.kind == 'c' || target.kind == 'r' ||
-         target.kind == 'm' || is_one_of(target.base_type, {"citext", "interval", "jsonb"}) ||
+  return target.has_loose_text || target.is_array() || target.kind == 'c' || target.kind == 'r' ||
+         target.kind == 'm' || is_any_type(target.base_type, {"citext", "interval", "jsonb"}) ||
          ((source.type == ValueType::untyped || source.type == ValueType::text) &&
-          is_one_of(target.base_type, {"numeric", "float4", "float8"}));
+          is_any_type(target.base_type, {"numeric", "float4", "float8"}));
 }
 
 /// Equal values whose texts differ are of one row: then its key is written, too.
 bool can_look_different(const TargetTable& table, const TargetColumn& column, const Layout& key) {
-  return is_one_of(column.base_type, {"numeric", "float4", "float8"}) || has_loose_keys(table, key);
+  return is_any_type(column.base_type, {"numeric", "float4", "float8"}) ||
+         has_loose_keys(table, key);
 }
 
 bool is_in(const Layout& key, const std::string& column) {
@@ -413,8 +305,8 @@ std::string nothing_to_set(const TargetTable& table, const Layout& row) {
 
 }  // namespace
 
-bool can_take(const Column& source, const TargetColumn& target) {
-  return conversion(source, target).has_value();
+bool can_take(const Column& source, const TargetColumn& target, const ConnectorModes& modes) {
+  return conversion(source, target, "v", modes).has_value();
 }
 
 bool has_loose_keys(const TargetTable& table, const Layout& key) {
@@ -437,47 +329,60 @@ PlanErrors check_table(const TargetTable& table, const Layout* key, const std::s
 
 Result<StatementPlan, PlanErrors> plan_upsert(const TargetTable& table, const Layout& row,
                                               const Layout& key, const std::string& synced_at,
-                                              Wire wire) {
+                                              Wire wire, const ConnectorModes& modes) {
   auto errors = check_table(table, &key, synced_at);
   Parameters parameters;
-  auto columns = plan_columns(table, row, From::row, wire, parameters, errors);
+  auto columns = plan_columns(table, row, From::row, wire, modes, parameters, errors);
   add_synced_at(table, synced_at, columns);
   check_filled(table, columns, errors);
   if (!errors.empty()) return errors;
 
   std::vector<std::string> updates;
+  std::vector<std::string> identities;  // "id" and the value that it shall have
   for (const auto& column : table.columns) {
     if (!columns.contain(column.name)) continue;
     if (is_in(key, column.name) && !can_look_different(table, column, key)) continue;
     const std::string name = quote_name(column.name);
-    updates.push_back(name + " = excluded." + name);
+    if (column.identity_always) {
+      identities.push_back("t." + name + " <> " + columns.expression_of(column.name));
+    } else {
+      updates.push_back(name + " = excluded." + name);
+    }
   }
   std::vector<std::string> arbiter;
   for (const auto& column : key.columns) arbiter.push_back(quote_name(column.name));
   std::string sql =
       insert(table, columns, parameters) + " ON CONFLICT (" + join(arbiter, ", ") + ") DO ";
   sql += updates.empty() ? "NOTHING" : "UPDATE SET " + join(updates, ", ");
-  return StatementPlan{std::move(sql), std::move(parameters.plans), false};
+  StatementPlan plan{.sql = std::move(sql)};
+  if (!identities.empty()) {
+    plan.before = "DELETE FROM " + quoted_name(table.name) + " AS t USING " + parameters.unnest() +
+                  " WHERE " + columns.of(key).are_equal("t") + " AND (" + join(identities, " OR ") +
+                  ")";
+  }
+  plan.parameters = std::move(parameters.plans);
+  return plan;
 }
 
 Result<StatementPlan, PlanErrors> plan_remove(const TargetTable& table, const Layout& key,
-                                              Wire wire) {
+                                              Wire wire, const ConnectorModes& modes) {
   auto errors = check_table(table, &key, "");
   Parameters parameters;
-  const auto columns = plan_columns(table, key, From::key, wire, parameters, errors);
+  const auto columns = plan_columns(table, key, From::key, wire, modes, parameters, errors);
   if (!errors.empty()) return errors;
   return StatementPlan{"DELETE FROM " + quoted_name(table.name) + " AS t USING " +
                            parameters.unnest() + " WHERE " + columns.are_equal("t"),
-                       std::move(parameters.plans), false};
+                       std::move(parameters.plans)};
 }
 
 Result<StatementPlan, PlanErrors> plan_update(const TargetTable& table, const SentRow& row,
                                               const Layout& key, From where,
-                                              const std::string& synced_at, Wire wire) {
+                                              const std::string& synced_at, Wire wire,
+                                              const ConnectorModes& modes) {
   auto errors = check_table(table, &key, synced_at);
   Parameters parameters;
-  auto columns = plan_columns(table, row, From::row, wire, parameters, errors);
-  const auto by_key = plan_columns(table, key, where, wire, parameters, errors);
+  auto columns = plan_columns(table, row, From::row, wire, modes, parameters, errors);
+  const auto by_key = plan_columns(table, key, where, wire, modes, parameters, errors);
   add_synced_at(table, synced_at, columns);
   const auto set = assignments(table, columns, key, where == From::key, errors);
   if (!errors.empty()) return errors;
@@ -485,26 +390,26 @@ Result<StatementPlan, PlanErrors> plan_update(const TargetTable& table, const Se
                            (set.empty() ? nothing_to_set(table, row.layout) : join(set, ", ")) +
                            " FROM " + parameters.unnest(true) + " WHERE " + by_key.are_equal("t") +
                            " RETURNING u.n",
-                       std::move(parameters.plans), false};
+                       std::move(parameters.plans)};
 }
 
 Result<StatementPlan, PlanErrors> plan_rotation(const TargetTable& table, const SentRow& row,
                                                 const Layout& key, const std::string& synced_at,
-                                                Wire wire) {
+                                                Wire wire, const ConnectorModes& modes) {
   auto errors = check_table(table, &key, synced_at);
   Parameters parameters;
-  auto columns = plan_columns(table, row.layout, From::row, wire, parameters, errors);
+  auto columns = plan_columns(table, row.layout, From::row, wire, modes, parameters, errors);
   for (std::size_t i = 0; i < columns.targets.size(); ++i) {
     const ParameterPlan value = parameters.plans[i];
     if (row.unchanged.empty() || !row.unchanged[value.cell]) continue;
     parameters.plans[i].may_be_unchanged = true;
     const std::string is_sent =
-        parameters.add({value.cell, Element::text, false, value.column, From::sent});
+        parameters.add(from_elsewhere(value.cell, Element::text, value.column, From::sent));
     columns.expressions[i] = "CASE WHEN " + is_sent + "::pg_catalog.bool THEN " +
                              columns.expressions[i] + " ELSE o." + columns.names[i] + " END";
   }
-  const auto old_key = plan_columns(table, key, From::old_key, wire, parameters, errors);
-  const auto new_key = plan_columns(table, key, From::key, wire, parameters, errors);
+  const auto old_key = plan_columns(table, key, From::old_key, wire, modes, parameters, errors);
+  const auto new_key = plan_columns(table, key, From::key, wire, modes, parameters, errors);
   add_synced_at(table, synced_at, columns);
   for (const auto& column : table.columns) {
     if (column.generated || is_in(key, column.name) || columns.contain(column.name)) continue;
@@ -517,39 +422,42 @@ Result<StatementPlan, PlanErrors> plan_rotation(const TargetTable& table, const 
                            " FROM " + parameters.unnest(true) + " JOIN " + quoted_name(table.name) +
                            " AS o ON " + old_key.are_equal("o") + " WHERE " +
                            new_key.are_equal("t") + " RETURNING u.n",
-                       std::move(parameters.plans), true};
+                       std::move(parameters.plans),
+                       {},
+                       true};
 }
 
-Result<StatementPlan, PlanErrors> plan_find(const TargetTable& table, const Layout& key,
-                                            Wire wire) {
+Result<StatementPlan, PlanErrors> plan_find(const TargetTable& table, const Layout& key, Wire wire,
+                                            const ConnectorModes& modes) {
   auto errors = check_table(table, &key, "");
   Parameters parameters;
-  const auto columns = plan_columns(table, key, From::key, wire, parameters, errors);
+  const auto columns = plan_columns(table, key, From::key, wire, modes, parameters, errors);
   if (!errors.empty()) return errors;
   return StatementPlan{"SELECT u.n FROM " + parameters.unnest(true) + " JOIN " +
                            quoted_name(table.name) + " AS t ON " + columns.are_equal("t"),
-                       std::move(parameters.plans), false};
+                       std::move(parameters.plans)};
 }
 
 Result<StatementPlan, PlanErrors> plan_insert(const TargetTable& table, const Layout& row,
-                                              const std::string& synced_at, Wire wire) {
+                                              const std::string& synced_at, Wire wire,
+                                              const ConnectorModes& modes) {
   PlanErrors errors;
   check_synced_at(table, synced_at, errors);
   Parameters parameters;
-  auto columns = plan_columns(table, row, From::row, wire, parameters, errors);
+  auto columns = plan_columns(table, row, From::row, wire, modes, parameters, errors);
   add_synced_at(table, synced_at, columns);
   check_filled(table, columns, errors);
   if (!errors.empty()) return errors;
-  return StatementPlan{insert(table, columns, parameters), std::move(parameters.plans), false};
+  return StatementPlan{insert(table, columns, parameters), std::move(parameters.plans)};
 }
 
 Result<StatementPlan, PlanErrors> plan_remove_equal(const TargetTable& table, const Layout& row,
-                                                    Wire wire) {
+                                                    Wire wire, const ConnectorModes& modes) {
   PlanErrors errors;
   Parameters parameters;
-  const auto columns = plan_columns(table, row, From::key, wire, parameters, errors);
+  const auto columns = plan_columns(table, row, From::key, wire, modes, parameters, errors);
   if (!errors.empty()) return errors;
-  const std::string count = parameters.add({0, Element::int8, false, "", From::count});
+  const std::string count = parameters.add(from_elsewhere(0, Element::int8, "", From::count));
   // As the column would store it: numeric(10,2) has its own text for 1.5.
   std::vector<std::string> want;
   std::vector<std::string> have;
@@ -572,7 +480,7 @@ Result<StatementPlan, PlanErrors> plan_remove_equal(const TargetTable& table, co
           " AS t USING found WHERE t.tableoid OPERATOR(pg_catalog.=) found.part AND t.ctid "
           "OPERATOR(pg_catalog.=) found.place AND found.nth OPERATOR(pg_catalog.<=) found.many "
           "RETURNING found.n",
-      std::move(parameters.plans), false};
+      std::move(parameters.plans)};
 }
 
 }  // namespace lockstep::postgres

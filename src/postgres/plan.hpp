@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "array.hpp"
+#include "fit.hpp"
 #include "lockstep/model/change.hpp"
+#include "lockstep/model/connector.hpp"
 #include "lockstep/model/result.hpp"
 #include "lockstep/postgres/catalog.hpp"
 
@@ -24,8 +26,7 @@ enum class From : std::uint8_t {
 struct ParameterPlan {
   std::size_t cell = 0;  ///< index into the row or key
   Element element = Element::text;
-  /// A schemaless number can't go here: nothing says what it counts (days? microseconds?).
-  bool refuses_bare_numbers = false;
+  Fit fit{};           ///< what its values must be like
   std::string column;  ///< for messages
   From from = From::row;
   bool may_be_unchanged = false;  ///< then what is sent does not matter
@@ -34,8 +35,12 @@ struct ParameterPlan {
 /// One statement for any number of rows: an array parameter per column.
 struct StatementPlan {
   std::string sql;
-  std::vector<ParameterPlan> parameters;  ///< $1, $2, …
-  bool takes_all = false;                 ///< its rows can't be split into several statements
+  std::vector<ParameterPlan> parameters{};  ///< $1, $2, …
+  /// To run before, with the same parameters; empty: nothing. Takes out the rows in which an
+  /// identity column is to change: PostgreSQL inserts values into those, but updates them only to
+  /// their default.
+  std::string before{};
+  bool takes_all = false;  ///< its rows can't be split into several statements
 };
 
 /// How parameters are sent. Binary where BinaryArray knows the type's binary form, which spares the
@@ -51,7 +56,7 @@ struct PlanError {
 using PlanErrors = std::vector<PlanError>;  ///< all there are, never empty where they are an error
 
 /// Whether cells of the source column can be written to the target column.
-bool can_take(const Column& source, const TargetColumn& target);
+bool can_take(const Column& source, const TargetColumn& target, const ConnectorModes& modes);
 
 /// What is wrong with the table whatever the rows are. `key`: of the records, nullptr if not known.
 PlanErrors check_table(const TargetTable& table, const Layout* key, const std::string& synced_at);
@@ -65,11 +70,11 @@ bool has_loose_keys(const TargetTable& table, const Layout& key);
 /// `synced_at`: column set to now(), the transaction's time; empty: none.
 Result<StatementPlan, PlanErrors> plan_upsert(const TargetTable& table, const Layout& row,
                                               const Layout& key, const std::string& synced_at,
-                                              Wire wire);
+                                              Wire wire, const ConnectorModes& modes = {});
 
 /// DELETE … USING unnest(…): by key; a key that is not there is no error.
 Result<StatementPlan, PlanErrors> plan_remove(const TargetTable& table, const Layout& key,
-                                              Wire wire);
+                                              Wire wire, const ConnectorModes& modes = {});
 
 /// The rows' columns but for those that were not sent.
 struct SentRow {
@@ -83,24 +88,27 @@ struct SentRow {
 /// for rows that get another key.
 Result<StatementPlan, PlanErrors> plan_update(const TargetTable& table, const SentRow& row,
                                               const Layout& key, From where,
-                                              const std::string& synced_at, Wire wire);
+                                              const std::string& synced_at, Wire wire,
+                                              const ConnectorModes& modes = {});
 
 /// The same for rows that pass their keys round: as no key is ever free, it is all the rest that
 /// moves. Of the columns that are `unchanged` some rows send theirs.
 Result<StatementPlan, PlanErrors> plan_rotation(const TargetTable& table, const SentRow& row,
                                                 const Layout& key, const std::string& synced_at,
-                                                Wire wire);
+                                                Wire wire, const ConnectorModes& modes = {});
 
 /// SELECT: whether keys are there.
-Result<StatementPlan, PlanErrors> plan_find(const TargetTable& table, const Layout& key, Wire wire);
+Result<StatementPlan, PlanErrors> plan_find(const TargetTable& table, const Layout& key, Wire wire,
+                                            const ConnectorModes& modes = {});
 
 /// INSERT, for tables without a key.
 Result<StatementPlan, PlanErrors> plan_insert(const TargetTable& table, const Layout& row,
-                                              const std::string& synced_at, Wire wire);
+                                              const std::string& synced_at, Wire wire,
+                                              const ConnectorModes& modes = {});
 
 /// DELETE of as many rows with all these values as there are to be less, in one scan of the table.
 /// Values are compared by their text, and NULL equals NULL.
 Result<StatementPlan, PlanErrors> plan_remove_equal(const TargetTable& table, const Layout& row,
-                                                    Wire wire);
+                                                    Wire wire, const ConnectorModes& modes = {});
 
 }  // namespace lockstep::postgres

@@ -220,9 +220,9 @@ void look_at_missing(pqxx::transaction_base& tx, const SinkConfig& config, const
   if (form.key != nullptr) key = mapping.columns_of(form.source, *form.key).layout;
   if (!has_its_schema)
     report.statements.push_back("CREATE SCHEMA " + quote_name(report.target.schema));
-  report.statements.push_back(create_table(report.target, row,
-                                           types_of(tx, row, report.target.schema),
-                                           key ? &*key : nullptr, config.synced_at));
+  report.statements.push_back(
+      create_table(report.target, row, types_of(tx, row, report.target.schema, config.connector),
+                   key ? &*key : nullptr, config.synced_at));
 }
 
 /// What would be altered, and what is in the way. The table is as it would be, if it is known.
@@ -233,7 +233,8 @@ void look_at_fit(pqxx::transaction_base& tx, const SinkConfig& config, TargetTab
   if (form.key != nullptr) key = mapping.columns_of(form.source, *form.key).layout;
   if (form.row != nullptr && !form.has_key) {
     const auto row = mapping.columns_of(form.source, *form.row).layout;
-    if (auto plan = plan_insert(table, row, config.synced_at, Wire::binary); !plan) {
+    if (auto plan = plan_insert(table, row, config.synced_at, Wire::binary, config.connector);
+        !plan) {
       errors = std::move(plan).error();
     }
   } else if (form.row == nullptr) {
@@ -245,12 +246,13 @@ void look_at_fit(pqxx::transaction_base& tx, const SinkConfig& config, TargetTab
                     [&](const Column& column) { return table.find(column.name) == nullptr; });
     }
     if (config.schema_change == SchemaChange::evolve) {
-      const auto types = types_of(tx, row, table.name.schema);
+      const auto types = types_of(tx, row, table.name.schema, config.connector);
       const auto before = read_known_columns(tx, config.pipeline, table.name);
       const bool holds_rows =
           lacking_rights(tx, table.name, "SELECT").empty() && has_rows(tx, table.name);
       const bool is_owned = owns(tx, table.name);
-      auto evolution = evolve({table, row, types, before, holds_rows, is_owned, config.synced_at});
+      auto evolution = evolve(
+          {table, row, types, before, holds_rows, is_owned, config.synced_at, config.connector});
       errors = std::move(evolution.errors);
       report.statements = std::move(evolution.statements);
       report.warnings = std::move(evolution.warnings);
@@ -261,7 +263,7 @@ void look_at_fit(pqxx::transaction_base& tx, const SinkConfig& config, TargetTab
       }
     }
     if (errors.empty() && report.statements.empty()) {
-      auto plan = plan_upsert(table, row, *key, config.synced_at, Wire::binary);
+      auto plan = plan_upsert(table, row, *key, config.synced_at, Wire::binary, config.connector);
       if (!plan) errors = std::move(plan).error();
     } else {
       auto more = check_table(table, key ? &*key : nullptr, "");

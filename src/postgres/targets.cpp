@@ -14,14 +14,15 @@ namespace lockstep::postgres {
 
 namespace {
 
-ColumnType type_of(pqxx::transaction_base& tx, const Column& column, const std::string& schema) {
-  if (auto own = own_type(column)) return *own;
+ColumnType type_of(pqxx::transaction_base& tx, const Column& column, const std::string& schema,
+                   const ConnectorModes& modes) {
+  if (auto own = own_type(column, modes)) return *own;
   for (const auto& name : {column.declared, element_name(column)}) {
     const auto found = find_type(tx, name, schema);
-    auto like = found ? type_like(column, *found) : std::nullopt;
+    auto like = found ? type_like(column, *found, modes) : std::nullopt;
     if (like) return *like;
   }
-  return any_type(column);
+  return any_type(column, modes);
 }
 
 }  // namespace
@@ -44,10 +45,10 @@ std::string two_sources(const Relation& owner, const Relation& source) {
 }
 
 std::vector<ColumnType> types_of(pqxx::transaction_base& tx, const Layout& row,
-                                 const std::string& schema) {
+                                 const std::string& schema, const ConnectorModes& modes) {
   std::vector<ColumnType> types;
   types.reserve(row.columns.size());
-  for (const auto& column : row.columns) types.push_back(type_of(tx, column, schema));
+  for (const auto& column : row.columns) types.push_back(type_of(tx, column, schema, modes));
   return types;
 }
 
@@ -103,19 +104,20 @@ TargetTable Targets::create(pqxx::transaction_base& tx, const Relation& target, 
       run(tx, target, "CREATE SCHEMA " + quote_name(target.schema));
     }
   }
-  const auto types = types_of(tx, row, target.schema);
+  const auto types = types_of(tx, row, target.schema, config_.connector);
   run(tx, target, create_table(target, row, types, key, config_.synced_at));
   if (known_) known_->write(tx, target, column_names(row));
   return read_table(tx, target).value();
 }
 
 TargetTable Targets::evolve(pqxx::transaction_base& tx, TargetTable table, const Layout& row) {
-  const auto types = types_of(tx, row, table.name.schema);
+  const auto types = types_of(tx, row, table.name.schema, config_.connector);
   auto before = known_->read(tx, table.name);
   bool holds_rows = true;
   bool is_owned = true;
   const auto look = [&] {
-    return postgres::evolve({table, row, types, before, holds_rows, is_owned, config_.synced_at});
+    return postgres::evolve(
+        {table, row, types, before, holds_rows, is_owned, config_.synced_at, config_.connector});
   };
   const auto fits = [](const Evolution& one) {
     return one.statements.empty() && one.errors.empty() && one.warnings.empty();

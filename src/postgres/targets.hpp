@@ -37,7 +37,7 @@ std::string two_sources(const Relation& owner, const Relation& source);
 
 /// The types that a row's columns have at the target, where the source's can be had there.
 std::vector<ColumnType> types_of(pqxx::transaction_base& tx, const Layout& row,
-                                 const std::string& schema);
+                                 const std::string& schema, const ConnectorModes& modes);
 
 /// Why no table can be made of such rows; empty: one can.
 std::string why_not_created(const Layout& row);

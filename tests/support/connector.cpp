@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "catch.hpp"
@@ -39,8 +40,12 @@ Connector::Connector(std::string name, const std::vector<std::string>& tables,
     patterns += (patterns.empty() ? "" : ",") + ("public." + without_quotes(table));
   }
   Database source{stack.source_url};
-  source.exec("GRANT SELECT ON " + list + " TO debezium");
-  source.exec("CREATE PUBLICATION " + name_ + " FOR TABLE " + list);
+  {
+    static std::mutex one_by_one;  // two GRANTs on one table at a time are an error
+    const std::lock_guard lock{one_by_one};
+    source.exec("GRANT SELECT ON " + list + " TO debezium");
+    source.exec("CREATE PUBLICATION " + name_ + " FOR TABLE " + list);
+  }
 
   auto config = nlohmann::json::parse(
       std::ifstream{LOCKSTEP_SOURCE_DIR "/debezium-config/postgres-connector.json"});

@@ -104,6 +104,10 @@ std::string to_yaml(const std::vector<DaemonConfig>& pipelines) {
       yaml << "    topics:\n";
       for (const auto& topic : config.topics) yaml << "      - " << topic << "\n";
     }
+    if (!config.connector.empty()) yaml << "    connector:\n";
+    for (const auto& [key, value] : config.connector) {
+      yaml << "      " << key << ": " << quoted(value) << "\n";
+    }
     yaml << "    sink:\n      type: postgres\n      url: "
          << (config.target_url.empty() ? stack.target_url : config.target_url) << "\n";
     if (config.connections != 0) yaml << "      connections: " << config.connections << "\n";

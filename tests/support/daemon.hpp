@@ -23,6 +23,7 @@ struct DaemonConfig {
   std::string log_level = "debug";
   std::map<std::string, std::string> properties{};  ///< kafka.properties
   std::map<std::string, std::string> sink{};        ///< more of the sink's keys: YAML in one line
+  std::map<std::string, std::string> connector{};   ///< what its messages don't tell
 };
 /// What is the whole file's (brokers, properties, log) is taken from the first.
 std::string to_yaml(const std::vector<DaemonConfig>& pipelines);

@@ -14,6 +14,7 @@
 #include "lockstep/config/nearest.hpp"
 
 using namespace lockstep::config;
+using lockstep::ConnectorModes;
 using namespace std::chrono_literals;
 
 namespace {
@@ -106,6 +107,11 @@ pipelines:
       dead_letters_per_minute: 1
       replay_guard: false
     batch: {max_events: 1000000, max_bytes: 2047MiB, max_wait: 1m}
+    connector:
+      binary.handling.mode: base64-url-safe
+      time.precision.mode: adaptive_time_microseconds
+      decimal.handling.mode: double
+      unavailable.value.placeholder: gone
   - name: all
     topics_pattern: '^db\.public\..*'
     sink: {type: postgres, url: "postgres://localhost/other"}
@@ -146,6 +152,9 @@ log: {level: debug, format: json}
   CHECK(replica.batch.max_events == 1'000'000);
   CHECK(replica.batch.max_bytes == 2047ULL * 1024 * 1024);
   CHECK(replica.batch.max_wait == 60s);
+  CHECK(replica.connector == ConnectorModes{ConnectorModes::Binary::base64_url_safe,
+                                            ConnectorModes::Time::adaptive_time_microseconds,
+                                            ConnectorModes::Decimal::as_double, "gone"});
 
   const Pipeline& all = config->pipelines[1];
   CHECK_FALSE(all.sink.dead_letters);
@@ -166,6 +175,16 @@ TEST_CASE("config: what is left out has its default") {
   CHECK(pipeline.batch.max_events == 20'000);
   CHECK(pipeline.batch.max_bytes == 64 * 1024 * 1024);
   CHECK(pipeline.batch.max_wait == 0ms);
+  CHECK(pipeline.connector == ConnectorModes{});
+}
+
+TEST_CASE("config: a mode that Debezium does not have") {
+  const auto config =
+      parse(with("", "    connector: {binary.handling.mode: base32}\n"), "f.yaml", variables({}));
+  REQUIRE_FALSE(config);
+  CHECK(to_string(config.error()) ==
+        "f.yaml:11: pipelines[0].connector.binary.handling.mode: \"base32\" is not known; expected "
+        "one of bytes, base64, base64-url-safe, hex");
 }
 
 TEST_CASE("config: all mistakes are told at once, in the file's order") {

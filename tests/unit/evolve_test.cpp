@@ -49,7 +49,8 @@ Evolution tried(const Trial& trial) {
   for (const auto& column : row.columns) {
     types.push_back(own_type(column).value_or(any_type(column)));
   }
-  return evolve({table, row, types, trial.before, trial.has_rows, trial.is_owned, trial.synced_at});
+  return evolve({table, row, types, trial.before, trial.has_rows, trial.is_owned, trial.synced_at,
+                 lockstep::ConnectorModes{}});
 }
 
 Lines errors_of(const Evolution& evolution) {

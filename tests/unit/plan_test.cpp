@@ -8,7 +8,14 @@ using namespace lockstep::postgres;
 namespace {
 
 TargetColumn column(const std::string& name, const std::string& base_type, char kind = 'b') {
-  return {name, base_type, base_type, "pg_catalog." + base_type, kind, false, false, false};
+  return {name, base_type, base_type, "pg_catalog." + base_type, kind};
+}
+
+TargetColumn array(const std::string& name, const std::string& base_type, char kind = 'b') {
+  auto column =
+      postgres::TargetColumn{name, base_type + "[]", base_type, "pg_catalog." + base_type, kind};
+  column.array_type = "pg_catalog._" + base_type;
+  return column;
 }
 
 Column source(const std::string& name, ValueType type, const std::string& described = "described") {
@@ -74,6 +81,21 @@ TEST_CASE("plan: an upsert is one statement for any number of rows") {
           "SELECT u.c1 FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.int8[])) AS u(c1) "
           "ON CONFLICT (\"id\") DO NOTHING");
   }
+  SECTION("an identity outside the key can't be updated: rows in which it differs are made anew") {
+    auto table = users();
+    table.columns[1].base_type = "int8";
+    table.columns[1].cast_type = "pg_catalog.int8";
+    table.columns[1].identity_always = true;
+    const Layout numbers{{source("id", ValueType::integer), source("name", ValueType::integer)}};
+    const auto plan = plan_upsert(table, numbers, id_key, "", Wire::binary);
+    REQUIRE(plan);
+    CHECK_THAT(plan->sql, ContainsSubstring("ON CONFLICT (\"id\") DO NOTHING"));
+    CHECK(plan->before ==
+          "DELETE FROM \"public\".\"users\" AS t USING "
+          "ROWS FROM (pg_catalog.unnest($1::pg_catalog.int8[]), "
+          "pg_catalog.unnest($2::pg_catalog.int8[])) AS u(c1, c2) "
+          "WHERE t.\"id\" OPERATOR(pg_catalog.=) u.c1 AND (t.\"name\" <> u.c2)");
+  }
   SECTION("names are quoted, whatever is in them") {
     const TargetTable table{{"my schema", "a\"b"}, {column("I d", "int4")}, {"I d"}};
     const Layout key{{source("I d", ValueType::integer)}};
@@ -135,7 +157,8 @@ TEST_CASE("plan: how a value gets into the target's type") {
       REQUIRE(plan);
       CHECK_THAT(plan->sql, ContainsSubstring("SELECT u.c1, " + c.expression + " FROM"));
       CHECK(plan->parameters[1].element == c.element);
-      CHECK_FALSE(plan->parameters[1].refuses_bare_numbers);
+      const bool is_money = c.to.base_type == "money";  // it has two digits after the point
+      CHECK(plan->parameters[1].fit.rule == (is_money ? Fit::Rule::decimals : Fit::Rule::any));
     }
   }
 }
@@ -147,8 +170,6 @@ TEST_CASE("plan: what would be a guess is refused, with column, types and what t
     TargetColumn to;
     std::string want;
   };
-  TargetColumn array = column("v", "_int4");
-  array.is_array = true;
   const Case cases[] = {
       {"a timestamp without zone is no moment", ValueType::timestamp, column("v", "timestamptz"),
        "has column \"v\" (timestamptz), which can't take the source's described: make it "
@@ -161,19 +182,25 @@ TEST_CASE("plan: what would be a guess is refused, with column, types and what t
        "already; set decimal.handling.mode=string on the connector"},
       {"text for bytea may be hex or base64", ValueType::text, column("v", "bytea"),
        "has column \"v\" (bytea), which can't take the source's described: hex and base64 can't "
-       "be told apart; make it text, or set binary.handling.mode=bytes on the connector"},
+       "be told apart; say connector: {binary.handling.mode: …} in the pipeline's configuration, "
+       "or "
+       "set binary.handling.mode=bytes on the connector"},
       {"an integer for a date may be days or seconds", ValueType::integer, column("v", "date"),
        "has column \"v\" (date), which can't take the source's described: make it bigint"},
       {"schemaless bytes", ValueType::untyped, column("v", "bytea"),
        "has column \"v\" (bytea), which can't take the source's described: a schemaless message "
-       "does "
-       "not say how its bytes are written; set value.converter.schemas.enable=true"},
+       "does not say how its bytes are written; say connector: {binary.handling.mode: …} in the "
+       "pipeline's configuration"},
       {"a bit varying has lost its length", ValueType::bits, column("v", "varbit"),
-       "has column \"v\" (varbit), which can't take the source's described: make it bit(n)"},
-      {"arrays are not known yet", ValueType::text, array,
-       "has column \"v\" (_int4), which can't take the source's described: make it text"},
-      {"a number is no text for hstore", ValueType::text, column("v", "hstore"),
-       "has column \"v\" (hstore), which can't take the source's described: make it text"},
+       "has column \"v\" (varbit), which can't take the source's described: its length "
+       "is lost; set datatype.propagate.source.type=.+ on the connector, which then tells a bit "
+       "varying by name"},
+      {"a text is no array", ValueType::text, array("v", "int4"),
+       "has column \"v\" (int4[]), which can't take the source's described: make it text"},
+      {"a number is no text for hstore", ValueType::integer, column("v", "hstore"),
+       "has column \"v\" (hstore), which can't take the source's described: make it bigint"},
+      {"a bit varying is no bit string of a length", ValueType::varbits, column("v", "bit"),
+       "has column \"v\" (bit), which can't take the source's described: make it bit varying"},
   };
   for (const auto& c : cases) {
     DYNAMIC_SECTION(c.name) {
@@ -185,11 +212,61 @@ TEST_CASE("plan: what would be a guess is refused, with column, types and what t
 
 TEST_CASE("plan: a schemaless number is no time, a schemaless text may be one") {
   const Layout row{{source("id", ValueType::untyped), source("v", ValueType::untyped)}};
-  for (const auto* type : {"date", "time", "timetz", "timestamp", "timestamptz", "interval"}) {
+  for (const auto* type : {"time", "timetz", "timestamp", "timestamptz", "interval"}) {
     const auto plan = plan_upsert(table_with(column("v", type)), row, id_key, "", Wire::binary);
     REQUIRE(plan);
-    CHECK_FALSE(plan->parameters[0].refuses_bare_numbers);
-    CHECK(plan->parameters[1].refuses_bare_numbers);
+    CHECK(plan->parameters[0].fit.rule == Fit::Rule::any);
+    CHECK(plan->parameters[1].fit.rule == Fit::Rule::text);
+  }
+  SECTION("unless it is of days") {
+    const auto plan = plan_upsert(table_with(column("v", "date")), row, id_key, "", Wire::binary);
+    REQUIRE(plan);
+    CHECK(plan->parameters[1].fit.rule == Fit::Rule::any);
+  }
+  SECTION("unless the mode is told") {
+    ConnectorModes modes;
+    modes.time = ConnectorModes::Time::microseconds;
+    const auto plan =
+        plan_upsert(table_with(column("v", "timestamp")), row, id_key, "", Wire::binary, modes);
+    REQUIRE(plan);
+    CHECK(plan->parameters[1].fit.rule == Fit::Rule::any);
+  }
+}
+
+TEST_CASE("plan: arrays are cast as a whole, or element by element where that takes more") {
+  struct Case {
+    std::string_view name;
+    ValueType from;
+    TargetColumn to;
+    std::string expression;
+  };
+  const auto each = [](const std::string& expression, const std::string& of) {
+    return "CASE WHEN u.c2 IS NULL THEN NULL ELSE ARRAY(SELECT " + expression +
+           " FROM pg_catalog.unnest(u.c2::pg_catalog." + of +
+           ") WITH ORDINALITY AS x(e, n) ORDER BY x.n) END";
+  };
+  const Case cases[] = {
+      {"of numbers", ValueType::integer, array("v", "int4"),
+       "u.c2::pg_catalog._text::pg_catalog._int4"},
+      {"of enums", ValueType::text, array("v", "mood", 'e'),
+       "u.c2::pg_catalog._text::pg_catalog._mood"},
+      {"of money", ValueType::numeric, array("v", "money"),
+       each("x.e::pg_catalog.numeric::pg_catalog.money", "_text")},
+      {"of bytes", ValueType::bytes, array("v", "bytea"), each("x.e", "_bytea")},
+      {"of what arrives as the bytes of its text", ValueType::bytes, array("v", "box"),
+       each("pg_catalog.convert_from(x.e, 'UTF8')::pg_catalog.box", "_bytea")},
+  };
+  for (const auto& c : cases) {
+    DYNAMIC_SECTION(c.name) {
+      Layout row{{source("id", ValueType::integer), source("v", c.from)}};
+      row.columns[1].is_array = true;
+      const auto plan = plan_upsert(table_with(c.to), row, id_key, "", Wire::binary);
+      REQUIRE(plan);
+      CHECK_THAT(plan->sql, ContainsSubstring("SELECT u.c1, " + c.expression + " FROM ROWS"));
+      CHECK(plan->parameters[1].element == Element::text);
+      CHECK(error_of(plan_upsert(table_with(column("v", "int4")), row, id_key, "", Wire::binary))
+                .starts_with("has column \"v\" (int4), which can't take"));
+    }
   }
 }
 
@@ -231,15 +308,17 @@ TEST_CASE("plan: a table that does not fit is told how to make it fit") {
     table.primary_key = {"v"};
     const Layout wrong{{source("id", ValueType::integer), source("v", ValueType::text, "string"),
                         source("w", ValueType::text, "string")}};
-    CHECK(error_of(plan_upsert(table, wrong, id_key, "stamped", Wire::binary)) ==
-          "has primary key (v) but the records' key is (id): make it the same, or set "
-          "message.key.columns on the connector; a unique index on (id) will do, too, if all its "
-          "columns are NOT NULL\n"
-          "has no column \"stamped\": set synced_at: \"\" in the pipeline's sink, or add it "
-          "(timestamptz)\n"
-          "has column \"v\" (bytea), which can't take the source's string: hex and base64 can't be "
-          "told apart; make it text, or set binary.handling.mode=bytes on the connector\n"
-          "has no column \"w\" (string at the source): add it");
+    CHECK(
+        error_of(plan_upsert(table, wrong, id_key, "stamped", Wire::binary)) ==
+        "has primary key (v) but the records' key is (id): make it the same, or set "
+        "message.key.columns on the connector; a unique index on (id) will do, too, if all its "
+        "columns are NOT NULL\n"
+        "has no column \"stamped\": set synced_at: \"\" in the pipeline's sink, or add it "
+        "(timestamptz)\n"
+        "has column \"v\" (bytea), which can't take the source's string: hex and base64 can't be "
+        "told apart; say connector: {binary.handling.mode: …} in the pipeline's configuration, or "
+        "set binary.handling.mode=bytes on the connector\n"
+        "has no column \"w\" (string at the source): add it");
   }
 }
 

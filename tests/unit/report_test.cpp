@@ -151,3 +151,20 @@ TEST_CASE("report: progress is told every 10 s if anything was applied, else not
   REQUIRE(lines.size() == 1);
   CHECK(lines[0].starts_with("info progress pipeline=p changes=3 rate=0/s batches=1 "));
 }
+
+TEST_CASE("report: what the connector loses is counted, and told once for each column") {
+  ReportFixture f;
+  f.report.lost("t", {"a", "months are days", true});
+  f.report.lost("t", {"a", "months are days", true});
+  f.report.lost("t", {"b", "months are days", true});
+  f.report.lost("u", {"a", "no offset", false});
+  f.report.lost("u", {"a", "no offset", false});
+  CHECK(f.log.take() ==
+        Lines{"warning lossy values pipeline=p topic=t column=\"a\": months are days",
+              "warning lossy values pipeline=p topic=t column=\"b\": months are days",
+              "info column may be lossy pipeline=p topic=u column=\"a\": no offset"});
+  Batch batch;
+  batch.records = 1;
+  f.report.applied(f.index, batch, seconds{1});
+  CHECK_THAT(f.lines_of(seconds{10}).at(0), ContainsSubstring(" lossy_values=3"));
+}

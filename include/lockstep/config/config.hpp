@@ -11,6 +11,7 @@
 #include "lockstep/config/environment.hpp"
 #include "lockstep/config/error.hpp"
 #include "lockstep/model/batch.hpp"
+#include "lockstep/model/connector.hpp"
 #include "lockstep/model/result.hpp"
 #include "lockstep/model/tables.hpp"
 
@@ -37,6 +38,7 @@ struct Pipeline {
   std::string name;                 ///< unique; its consumer group is lockstep.<name>
   std::vector<std::string> topics;  ///< either these, or…
   std::string topics_pattern;       ///< …a regular expression that begins with ^
+  ConnectorModes connector;         ///< of the topics' connector
   PostgresSink sink;
   BatchLimits batch;
 

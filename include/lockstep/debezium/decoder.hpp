@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -9,6 +10,7 @@
 
 #include "lockstep/model/arena.hpp"
 #include "lockstep/model/change.hpp"
+#include "lockstep/model/connector.hpp"
 #include "lockstep/model/letter.hpp"
 
 namespace lockstep::debezium {
@@ -57,6 +59,15 @@ struct BadRecord {
 
 using Decoded = std::variant<Change, Skipped, BadRecord>;
 
+/// What the connector has lost on the way, or may have, and what would keep it. The texts live as
+/// long as the decoder.
+struct Loss {
+  std::string_view column;
+  std::string_view what;
+  /// Of one value; false: of the column, whose messages don't show which value it is.
+  bool of_value = true;
+};
+
 /// Turns the bytes of Debezium's change events (JSON, with or without the schema part, full
 /// envelope) into Changes.
 ///
@@ -64,7 +75,7 @@ using Decoded = std::variant<Change, Skipped, BadRecord>;
 /// Threads: not thread-safe, one per thread. Errors: none thrown for bad input, whatever the bytes.
 class Decoder {
  public:
-  Decoder();
+  explicit Decoder(ConnectorModes modes = {});
   ~Decoder();
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
@@ -76,6 +87,9 @@ class Decoder {
   /// Of a BadRecord only the key: a change with nothing else in it. nullopt: it has none, or one
   /// that can't be read either.
   std::optional<Change> decode_key(const RawRecord& record, Arena& arena);
+  /// Of the record decoded last, until the next one. Those of a column come once, with the first
+  /// record of its schema.
+  std::span<const Loss> losses() const noexcept;
 
  private:
   class Impl;

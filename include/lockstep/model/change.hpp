@@ -21,6 +21,7 @@ enum class ValueType : std::uint8_t {
   text,      ///< cells: the text, UTF-8; also uuid, json, xml, inet, enum, ranges …
   bytes,     ///< cells: the raw bytes
   bits,      ///< cells: "0" and "1", as many as the column's length
+  varbits,   ///< cells: the same without the zeros in front
   date,      ///< cells: PostgreSQL's text form, as are the next five
   time,
   timetz,
@@ -38,8 +39,12 @@ struct Column {
   ValueType type = ValueType::unsupported;
   /// The type in the source's own words, for messages to people: "io.debezium.time.Date (int32)".
   std::string described;
-  /// What the message says of the column's type at the source ("INT4", "VARBIT"); empty if nothing.
+  /// What the message says of the column's type at the source ("INT4", "_VARBIT"); empty if
+  /// nothing.
   std::string source_type;
+  /// An array of what `type` says. Cells: as PostgreSQL reads text[], {1,NULL,"a \"b\""}; bytes in
+  /// it as \\x….
+  bool is_array = false;
   /// What DDL needs. The type in PostgreSQL's short form ("INT4", "_TEXT", "MOOD"): the source's
   /// own, or where the message does not tell it, one that takes all values; empty: not known.
   std::string declared{};

@@ -10,6 +10,7 @@
 #include "lockstep/batch/limits.hpp"
 #include "lockstep/kafka/consumer.hpp"
 #include "lockstep/kafka/producer.hpp"
+#include "lockstep/model/connector.hpp"
 #include "lockstep/model/result.hpp"
 #include "lockstep/model/sink.hpp"
 #include "lockstep/pipeline/status.hpp"
@@ -27,6 +28,7 @@ struct PipelineConfig {
   kafka::ConsumerConfig consumer;
   BatchLimits limits;
   std::optional<DeadLetters> dead_letters{};
+  ConnectorModes connector{};
 };
 
 /// Topics → decode → lane → writers → sinks, in a consumer group of its own.

@@ -13,18 +13,21 @@ namespace lockstep::postgres {
 /// A column of a target table, as the target's catalog says.
 struct TargetColumn {
   std::string name;
-  std::string type;       ///< as people write it: "numeric(10,2)", "mood", "posint"
-  std::string base_type;  ///< pg_type.typname, behind any domains: "numeric", "mood", "int4"
-  std::string cast_type;  ///< the base type, schema-qualified and quoted, without length
-  char kind = 'b';        ///< pg_type.typtype of the base type: b, c, e, r, m
-  bool is_array = false;
+  std::string type;  ///< as people write it: "numeric(10,2)", "mood", "posint"
+  /// pg_type.typname, behind any domains: "numeric", "mood", "int4"; of an array its elements'.
+  std::string base_type;
+  std::string cast_type;         ///< the base type, schema-qualified and quoted, without length
+  char kind = 'b';               ///< pg_type.typtype of the base type: b, c, e, r, m
+  std::string array_type{};      ///< the array, as cast_type; empty: none
   bool generated = false;        ///< GENERATED ALWAYS AS (…) STORED: can't be written
   bool identity_always = false;  ///< GENERATED ALWAYS AS IDENTITY: written with OVERRIDING
   bool wants_value = false;      ///< NOT NULL, and neither a default nor a trigger gives a value
   bool not_null = false;
   bool is_domain = false;
-  std::int32_t modifier = -1;   ///< pg_attribute.atttypmod: length, precision and scale
+  int modifier = -1;            ///< pg_attribute.atttypmod, or a domain's; −1: none
   bool has_loose_text = false;  ///< its collation takes different texts for equal
+
+  bool is_array() const { return !array_type.empty(); }
 };
 
 /// A unique constraint or index over whole columns and all rows.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lockstep/model/change.hpp"
+#include "lockstep/model/connector.hpp"
 #include "lockstep/model/result.hpp"
 #include "lockstep/model/sink.hpp"
 #include "lockstep/model/tables.hpp"
@@ -19,7 +20,8 @@ struct SinkConfig {
   MissingTable missing_table = MissingTable::pause;
   SchemaChange schema_change = SchemaChange::pause;
   std::vector<TableRule> tables{};
-  bool parks_keys = false;  ///< keeps lockstep.parked: batches can have letters
+  ConnectorModes connector{};  ///< for what its messages don't tell
+  bool parks_keys = false;     ///< keeps lockstep.parked: batches can have letters
 };
 
 /// The sink that keeps a target PostgreSQL equal to the source.
