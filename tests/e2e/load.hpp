@@ -40,6 +40,7 @@ class Load {
     });
   }
   int steps() const { return steps_; }
+  void restart_failed_connector() const { connector_->restart_failed(); }
   /// Ends it, then waits for the target, and compares.
   void await_equal() {
     ending_ = true;

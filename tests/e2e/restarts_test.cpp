@@ -24,8 +24,14 @@ struct Carried {
   }
   void await_progress(std::int64_t records, const std::string& after) {
     const auto want = load.progress() + records;
-    eventually(seconds{90}, std::to_string(records) + " records more after " + after,
-               [&] { return load.progress() >= want; });
+    auto look_after_connector = std::chrono::steady_clock::now() + seconds{10};
+    eventually(seconds{90}, std::to_string(records) + " records more after " + after, [&] {
+      if (std::chrono::steady_clock::now() >= look_after_connector) {
+        load.restart_failed_connector();
+        look_after_connector += seconds{10};
+      }
+      return load.progress() >= want;
+    });
   }
   bool in_transaction() {
     return load.target.text(

@@ -81,4 +81,11 @@ Connector::~Connector() {
   }
 }
 
+void Connector::restart_failed() const {
+  const std::string restart = "curl -s -m 10 -o /dev/null -X POST '" +
+                              Stack::from_environment().connect_url + "/connectors/" + name_ +
+                              "/restart?includeTasks=true&onlyFailed=true'";
+  static_cast<void>(std::system(restart.c_str()));  // it may be away; it is asked again
+}
+
 }  // namespace lockstep::test

@@ -22,6 +22,9 @@ class Connector {
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
+  /// What an operator does after an outage: Connect leaves a task that has failed as it is.
+  void restart_failed() const;
+
   /// The topic of a table's changes.
   std::string topic(const std::string& table) const { return name_ + ".public." + table; }
 
