@@ -1,12 +1,9 @@
 // Random values of every type, made by PostgreSQL and rendered by it on both sides.
-#include <cstdlib>
-#include <iostream>
-#include <random>
-
 #include "catch.hpp"
 #include "connector.hpp"
 #include "daemon.hpp"
 #include "database.hpp"
+#include "seed.hpp"
 #include "stack.hpp"
 
 using namespace lockstep::test;
@@ -78,11 +75,6 @@ const std::vector<Random> random_columns{
 
 constexpr int rows_of_a_batch = 300;
 
-unsigned seed() {
-  const char* const given = std::getenv("LOCKSTEP_SEED");
-  return given != nullptr ? static_cast<unsigned>(std::stoul(given)) : std::random_device{}();
-}
-
 /// The columns' definitions, and an expression for each that makes values. Defines functions.
 struct Generated {
   std::string definitions;
@@ -132,8 +124,7 @@ Generated generate(Database& source, const std::string& run) {
 TEST_CASE("random values of every type, alone and in arrays, are the same text on both sides") {
   Database source{Stack::from_environment().source_url};
   Database target{Stack::from_environment().target_url};
-  const auto seeded = seed();
-  std::cout << "LOCKSTEP_SEED=" << seeded << std::endl;
+  const auto seeded = new_seed();
   INFO("LOCKSTEP_SEED=" << seeded);
   const std::string run = unique("");
   for (Database* database : {&source, &target}) {

@@ -1,7 +1,5 @@
 // Random histories of rows, keys and tables through the whole of it, in batches of random size.
 #include <chrono>
-#include <cstdlib>
-#include <iostream>
 #include <random>
 
 #include "catch.hpp"
@@ -9,20 +7,12 @@
 #include "daemon.hpp"
 #include "database.hpp"
 #include "eventually.hpp"
+#include "seed.hpp"
 #include "stack.hpp"
 
 using namespace lockstep::test;
 
 namespace {
-
-/// From LOCKSTEP_SEED, to play a history again.
-unsigned seed() {
-  const char* const given = std::getenv("LOCKSTEP_SEED");
-  const unsigned seed =
-      given == nullptr ? std::random_device{}() : static_cast<unsigned>(std::stoul(given));
-  std::cout << "LOCKSTEP_SEED=" << seed << std::endl;
-  return seed;
-}
 
 // One has all that can be in the way of another: keys that change, a unique value, references to
 // itself, TOAST. `numbers` has keys that look different and are equal, `keyless` none.
@@ -132,7 +122,7 @@ std::string digests_of(Database& database, const std::string& table, const std::
 }  // namespace
 
 TEST_CASE("random: whatever happens to rows, keys and tables, both sides are equal in the end") {
-  const unsigned number = seed();
+  const unsigned number = new_seed();
   INFO("LOCKSTEP_SEED=" << number);
   std::mt19937 random{number};
   const auto below = [&](int n) { return std::uniform_int_distribution<int>{0, n - 1}(random); };
