@@ -67,6 +67,7 @@ struct Topic {
   Shapes keys;
   Shapes values;
   Announced announced = Announced::not_known;
+  std::string removed_key;             ///< if the last record was a delete: its key, as it came
   const Layout* row_layout = nullptr;  ///< of the last value with a schema
   // Keys come without the source's types: what they are with those of the row.
   const Layout* key_layout = nullptr;
@@ -322,8 +323,10 @@ Result<const Shape*, Problem> Decoder::Impl::open(Shapes& shapes, std::string_vi
                                                   bool is_key) {
   auto& known = shapes.known;
   const bool schemaless_is_sure = !may_be_wrapper(record);
+  std::optional<std::string_view> payload;
   const auto matches = [&](const std::unique_ptr<const Shape>& shape) {
-    return (!shape->prefix.empty() || schemaless_is_sure) && shape->payload_of(record);
+    if (!shape->prefix.empty() || schemaless_is_sure) payload = shape->payload_of(record);
+    return payload.has_value();
   };
   const auto match = std::find_if(known.begin(), known.end(), matches);
   if (match != known.end()) {
@@ -333,9 +336,10 @@ Result<const Shape*, Problem> Decoder::Impl::open(Shapes& shapes, std::string_vi
     if (!shape) return shape.error();
     if (known.size() >= most_shapes_per_topic) known.pop_back();
     known.insert(known.begin(), std::make_unique<const Shape>(*std::move(shape)));
+    payload = known.front()->payload_of(record);
   }
   const Shape& shape = *known.front();
-  if (const auto error = json_.open(*shape.payload_of(record))) return malformed_because(error);
+  if (const auto error = json_.open(*payload)) return malformed_because(error);
   return &shape;
 }
 
@@ -628,6 +632,7 @@ std::optional<Problem> Decoder::Impl::read_other_key(Topic& topic, const RawReco
                                                      Change& change, Arena& arena) {
   if (change.op == Op::remove) {
     topic.announced = Announced::nothing;
+    topic.removed_key = *record.key;
     read_new_key(topic, record, change, arena);
   } else if (change.op == Op::create &&
              (topic.announced != Announced::nothing || change.has_unchanged)) {
@@ -769,7 +774,10 @@ Decoded Decoder::Impl::decode(const RawRecord& record, Arena& arena) {
   if (!record.follows) topic.announced = Announced::not_known;
   auto decoded = decode(topic, record, arena);
   const auto* const change = std::get_if<Change>(&decoded);
-  if (change == nullptr || change->op != Op::remove) topic.announced = Announced::nothing;
+  if (change == nullptr || change->op != Op::remove) {
+    topic.announced = Announced::nothing;
+    topic.removed_key.clear();
+  }
   return decoded;
 }
 
@@ -869,7 +877,10 @@ Decoded Decoder::Impl::tombstone(Topic& topic, const RawRecord& record, Arena& a
   if (auto problem = read_key(topic, *record.key, change, arena)) {
     return BadRecord{std::move(problem->text)};
   }
-  read_new_key(topic, record, change, arena);
+  // Of the delete before it the headers were asked already, at a cost.
+  const bool follows_delete = topic.announced == Announced::nothing && !topic.removed_key.empty() &&
+                              topic.removed_key == *record.key;
+  if (!follows_delete) read_new_key(topic, record, change, arena);
   return change;
 }
 

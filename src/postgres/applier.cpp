@@ -51,8 +51,8 @@ const std::string to_send_all =
     "ALTER TABLE … REPLICA IDENTITY FULL at the source makes it send all values";
 
 /// Adds the change's value. False: it has no binary form that we write.
-bool add(BinaryArray& array, const ParameterPlan& parameter, const Change& change) {
-  const Cell& cell = cells_of(change, parameter.from)[parameter.cell];
+bool add(BinaryArray& array, const ParameterPlan& parameter, const Change& change,
+         const Cell& cell) {
   if (parameter.from == From::sent) return array.add(cell.is_unchanged() ? "f" : "t");
   if (cell.is_null() || (cell.is_unchanged() && parameter.may_be_unchanged)) {
     array.add_null();
@@ -76,13 +76,26 @@ std::optional<std::vector<std::string>> encode(const StatementPlan& plan, Change
   arrays.reserve(plan.parameters.size());
   for (const auto& parameter : plan.parameters) {
     BinaryArray array{parameter.element};
-    if (parameter.from == From::count) {
-      for (const auto count : counts) array.add(std::to_string(count));
-    } else {
-      for (const Change* change : changes) {
-        if (!add(array, parameter, *change)) return std::nullopt;
-      }
+    const auto at = parameter.cell;
+    bool all = true;
+    switch (parameter.from) {
+      case From::count:
+        for (const auto count : counts) array.add(std::to_string(count));
+        break;
+      case From::row:
+      case From::sent:
+        for (const auto* c : changes) all = all && add(array, parameter, *c, c->row[at]);
+        break;
+      case From::key:
+        for (const auto* c : changes) all = all && add(array, parameter, *c, c->key[at]);
+        break;
+      case From::old_key:
+        for (const auto* c : changes) {
+          all = all && add(array, parameter, *c, c->other_key->cells[at]);
+        }
+        break;
     }
+    if (!all) return std::nullopt;
     arrays.push_back(std::move(array).take());
   }
   return arrays;
