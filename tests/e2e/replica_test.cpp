@@ -104,7 +104,8 @@ TEST_CASE("a snapshot, then every kind of change, value by value") {
     source.exec("INSERT INTO " + many + " SELECT i, 'before', i FROM generate_series(1, 500) i");
     source.exec("TRUNCATE " + many);
     source.exec("INSERT INTO " + many + " SELECT i, 'after', i FROM generate_series(1, 300) i");
-    source.exec("BEGIN; TRUNCATE " + name + "; INSERT INTO " + name + " VALUES " + rows(1) +
+    // Other rows than before: equal must not be what the target already was.
+    source.exec("BEGIN; TRUNCATE " + name + "; INSERT INTO " + name + " VALUES " + rows(11) +
                 "; COMMIT");
     await_equal(source, target, many);
     await_equal(source, target, name);
