@@ -46,16 +46,16 @@ format() {
 # The headers of a library, and the folders that may include them.
 declare -A library_headers=(
   [libpqxx]='pqxx[/>]|libpq-fe\.h' [librdkafka]='librdkafka/' [simdjson]='simdjson\.h' [yaml-cpp]='yaml-cpp/'
-  [libsystemd]='systemd/')
+  [libsystemd]='systemd/' [Boost]='boost/' [prometheus-cpp]='prometheus/')
 declare -A library_folders=(
   [libpqxx]='src/postgres include/lockstep/postgres tools tests' [librdkafka]='src/kafka tests' [simdjson]='src/debezium' [yaml-cpp]='src/config'
-  [libsystemd]='src/observe')
+  [libsystemd]='src/observe' [Boost]='src/http tests' [prometheus-cpp]='src/http')
 
 # What a folder may include of others' (lockstep/NAME/...), beside itself: a folder, or one header of it. The daemon and
 # the tools put all together.
 declare -A may_include=(
   [model]='' [observe]='' [config]='model kafka/properties.hpp' [kafka]='model observe' [debezium]='model' [batch]='model'
-  [postgres]='model observe batch' [pipeline]='model observe batch kafka debezium')
+  [postgres]='model observe batch' [pipeline]='model observe batch kafka debezium' [http]='model observe pipeline batch' [live]='model observe kafka http')
 
 includes() {
   local found=0 library folder allowed line name header

@@ -91,6 +91,31 @@ Kafka read_kafka(Report& report, Mapping mapping) {
   return kafka;
 }
 
+Http read_http(Report& report, Mapping mapping) {
+  Http http;
+  if (const auto listen = mapping.scalar("listen")) {
+    if (const auto address = convert<Address>(report, listen, to_listen)) {
+      http.host = address->host;
+      http.port = address->port;
+    }
+  }
+  if (const auto token = mapping.scalar("token")) {
+    // It is never quoted; shorter ones can be guessed.
+    if (!token->text.empty() && token->text.size() < 16) {
+      add(report, *token, "is too short; expected 16 characters or more");
+    }
+    http.token = token->text;
+  }
+  for (const auto& host : mapping.list("allowed_hosts")) {
+    if (check(report, host, check_host_name)) http.allowed_hosts.push_back(host.text);
+  }
+  for (const auto& origin : mapping.list("allowed_origins")) {
+    if (check(report, origin, check_origin)) http.allowed_origins.push_back(origin.text);
+  }
+  mapping.reject_unknown();
+  return http;
+}
+
 Log read_log(Report& report, Mapping mapping) {
   Log log;
   if (auto level =
@@ -363,7 +388,7 @@ Config read_config(Report& report, const YAML::Node& node) {
   }
   read_pipelines(report, root, connections, config.pipelines);
   if (auto log = root.mapping("log")) config.log = read_log(report, std::move(*log));
-  root.refuse("http", "not available in this version; leave it out");
+  if (auto http = root.mapping("http")) config.http = read_http(report, std::move(*http));
   root.reject_unknown();
   return config;
 }
@@ -384,7 +409,7 @@ std::vector<std::string> known_keys() {
       report,
       YAML::Load(
           "{kafka: {}, pipelines: [{sink: {type: postgres, tables: [{columns: {rename: {}}}]}, "
-          "batch: {}, connector: {}}], log: {}}"));
+          "batch: {}, connector: {}}], http: {}, log: {}}"));
   return report.known();
 }
 

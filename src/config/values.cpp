@@ -1,5 +1,6 @@
 #include "values.hpp"
 
+#include <arpa/inet.h>
 #include <regex.h>
 
 #include <array>
@@ -163,6 +164,46 @@ Result<Done, Error> check_postgres_url(std::string_view url) {
     }
   }
   return done;
+}
+
+Result<Address, Error> to_listen(std::string_view text) {
+  if (text.empty()) return Address{};
+  const Error expected{
+      "is not an address to listen on; expected address:port, such as 127.0.0.1:8000, or \"\" for "
+      "none"};
+  const auto colon = text.rfind(':');
+  if (colon == text.npos) return expected;
+  auto host = text.substr(0, colon);
+  const auto port = text.substr(colon + 1);
+  unsigned number = 0;
+  const auto parsed = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (parsed.ec != std::errc{} || parsed.ptr != port.data() + port.size() || number > 65535) {
+    return expected;
+  }
+  if (host == "localhost") host = "127.0.0.1";
+  const bool in_brackets = host.starts_with('[') && host.ends_with(']');
+  if (in_brackets) host = host.substr(1, host.size() - 2);
+  const std::string address{host};
+  std::array<unsigned char, sizeof(in6_addr)> binary{};
+  if (inet_pton(in_brackets ? AF_INET6 : AF_INET, address.c_str(), binary.data()) != 1) {
+    return expected;
+  }
+  return Address{address, static_cast<std::uint16_t>(number)};
+}
+
+Result<Done, Error> check_host_name(std::string_view name) {
+  if (!name.empty() && name.find_first_not_of(name_characters) == name.npos) return done;
+  return Error{"is not a host's name; expected it without scheme and port, such as ops.example"};
+}
+
+Result<Done, Error> check_origin(std::string_view origin) {
+  const auto scheme = origin.find("://");
+  const bool is_web = origin.starts_with("http://") || origin.starts_with("https://");
+  if (is_web && origin.size() > scheme + 3 &&
+      origin.substr(scheme + 3).find_first_of("/?#@ ") == origin.npos) {
+    return done;
+  }
+  return Error{"is not an origin; expected scheme and host, such as https://ops.example"};
 }
 
 Result<Done, Error> check_brokers(std::string_view brokers) {

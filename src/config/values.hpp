@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "lockstep/config/config.hpp"
@@ -15,6 +16,16 @@ Result<std::uint64_t, Error> to_count(std::string_view text);
 Result<std::uint64_t, Error> to_bytes(std::string_view text);                 ///< 512B, 10KiB …
 Result<std::chrono::milliseconds, Error> to_duration(std::string_view text);  ///< 20ms, 5s, 1m
 Result<bool, Error> to_bool(std::string_view text);
+
+/// Where to listen.
+struct Address {
+  std::string host;  ///< an address, without brackets; empty: nowhere
+  std::uint16_t port = 0;
+};
+/// 127.0.0.1:8000, [::1]:8000, localhost:8000; an empty text is nowhere.
+Result<Address, Error> to_listen(std::string_view text);
+Result<Done, Error> check_host_name(std::string_view name);  ///< without a port
+Result<Done, Error> check_origin(std::string_view origin);   ///< https://ops.example:8443
 
 Result<Done, Error> check_brokers(std::string_view brokers);
 Result<Done, Error> check_topic(std::string_view topic);

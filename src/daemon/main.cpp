@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -14,6 +15,9 @@
 #include "check.hpp"
 #include "dead_letters.hpp"
 #include "lockstep/config/config.hpp"
+#include "lockstep/http/pipelines.hpp"
+#include "lockstep/http/server.hpp"
+#include "lockstep/live/live.hpp"
 #include "lockstep/observe/log.hpp"
 #include "lockstep/observe/notify.hpp"
 #include "lockstep/pipeline/registry.hpp"
@@ -128,14 +132,69 @@ void keep_freed_memory() {
   mallopt(M_TOP_PAD, 4 * 1024 * 1024);
 }
 
+/// The topics that pipelines read, and which pipelines those are.
+std::map<std::string, std::vector<std::string>> topics_of(const pipeline::Registry& pipelines) {
+  std::map<std::string, std::vector<std::string>> topics;
+  for (const auto& one : pipelines.list()) {
+    const auto pipeline = one.running ? pipelines.find(one.name) : nullptr;
+    if (!pipeline) continue;
+    const auto status = pipeline->status(milliseconds{1000});
+    if (!status) continue;
+    for (const auto& lane : status->lanes) topics[lane.topic].push_back(one.name);
+  }
+  return topics;
+}
+
+/// What is served, with what feeds it.
+struct Web {
+  std::shared_ptr<http::Feed> feed;
+  std::unique_ptr<live::Live> live;
+  std::unique_ptr<http::Server> server;  // last: its routes use the above
+};
+
+/// Nothing, if it is not wanted. Errors: why it can't be served.
+Result<Web, std::string> serve(const config::Config& whole, pipeline::Registry& pipelines) {
+  const config::Http& config = whole.http;
+  if (config.host.empty()) return Web{};
+  Web web;
+  web.feed = std::make_shared<http::Feed>();
+  web.live = std::make_unique<live::Live>(
+      live::LiveConfig{whole.kafka.brokers, whole.kafka.properties, LOCKSTEP_VERSION,
+                       [&pipelines] { return topics_of(pipelines); }},
+      web.feed);
+  auto routes = http::pipeline_routes(pipelines, LOCKSTEP_VERSION);
+  for (auto& route : web.live->routes()) routes.push_back(std::move(route));
+  auto server = http::Server::start(
+      {config.host, config.port, {config.token, config.allowed_hosts, config.allowed_origins}},
+      std::move(routes), web.feed);
+  if (!server) return server.error() + "; http.listen says where to listen, \"\" is nowhere";
+  web.server = *std::move(server);
+  const bool is_v6 = config.host.find(':') != std::string::npos;
+  spdlog::info("HTTP is served at http://{}:{}/", is_v6 ? "[" + config.host + "]" : config.host,
+               web.server->port());
+  return web;
+}
+
 int run(const config::Config& config, const sigset_t& signals) {
   keep_freed_memory();
   observe::start_logging(config.log.level, config.log.json);
   spdlog::info("lockstepd started version={} pipelines={}", LOCKSTEP_VERSION,
                config.pipelines.size());
   pipeline::Registry pipelines;
+  const auto web = serve(config, pipelines);
+  if (!web) {
+    spdlog::error("not started: {}", web.error());
+    return exit_failed;
+  }
   for (const auto& pipeline : config.pipelines) {
-    if (auto started = pipelines.start(daemon::recipe(config, pipeline)); !started) {
+    auto recipe = daemon::recipe(config, pipeline);
+    if (auto* const live = web->live.get()) {
+      recipe.config.on_applied = [live, name = pipeline.name](const TopicPartition& partition,
+                                                              NextOffset next) {
+        live->applied(name, partition, next);
+      };
+    }
+    if (auto started = pipelines.start(std::move(recipe)); !started) {
       spdlog::error("not started: {}", started.error());
     }
   }

@@ -42,6 +42,7 @@ void Dispatcher::hand_over(Time now, const KnownEnd& known_end) {
     const auto next = lanes_.next_ready(now, remaining);
     if (!next) return;
     auto batch = lanes_.change(*next)->take(now);
+    batch->taken = now;
     // In one order in all daemons, so that they don't wait for each other in a circle.
     std::sort(batch->slices.begin(), batch->slices.end(),
               [](const Slice& a, const Slice& b) { return a.partition < b.partition; });
@@ -62,7 +63,7 @@ void Dispatcher::take_answers(Time now) {
 void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
   auto& [batch, index, generation] = std::get<Writers::Apply>(answer.job);
   lanes_.served(index, answer.took);
-  if (answer.result) report_.applied(index, *batch, answer.took);
+  if (answer.result) report_.applied(index, *batch, answer);
   if (answer.result && !batch->changes.empty()) last_applied_ = now;
   const auto lane = lanes_.change(index);
   if (generation != lane->generation()) {  // its partitions have begun again since

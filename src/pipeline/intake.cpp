@@ -95,7 +95,14 @@ void Intake::keep(Batch& batch, Ledger::Entry& entry, const Record& record,
   if (auto* const change = std::get_if<Change>(&decoded)) {
     change->partition = record.partition;
     change->offset = record.offset;
-    if (change->source_ts_us != 0) slice.source_ts_us = change->source_ts_us;
+    if (change->source_ts_us != 0) {
+      slice.source_ts_us = change->source_ts_us;
+      auto& times = batch.commit_times;
+      if (times.empty() || times.back().ts_us != change->source_ts_us) {
+        times.push_back({change->source_ts_us, 0});
+      }
+      ++times.back().changes;
+    }
     if (!change->source_position.empty()) slice.source_position = change->source_position;
     batch.changes.push_back(*change);
   } else if (const auto* skipped = std::get_if<debezium::Skipped>(&decoded)) {

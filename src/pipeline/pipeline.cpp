@@ -62,7 +62,7 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
         config_{std::move(config)},
         lanes_{config_.limits},
         letterbox_{per_minute(config_)},
-        report_{config_.name, lanes_, ledger_, Clock::now()},
+        report_{config_.name, lanes_, ledger_, Clock::now(), config_.on_applied},
         intake_{lanes_, ledger_, letterbox_, report_, config_.connector},
         writers_{config_.name, std::move(sinks), [this] { wakeup_.notify(); },
                  [this](const Batch& batch) { return deliver(*producer_, config_.name, batch); }},
@@ -185,13 +185,17 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
     for (int read = 0; read < records_a_round; ++read) {
       if (assignment_.reading_rests()) return false;
       if (writers_.has_answers()) return true;  // a writer that is free comes first
+      const bool is_sample = report_.samples_next();
+      const auto begin = is_sample ? Clock::now() : Clock::time_point{};
       const auto message = consumer_->poll(milliseconds{0});
       if (!message) return false;
+      const auto fetched = is_sample ? Clock::now() : begin;
       const MessageHeaders headers{*message};
       intake_.accept({{message->topic(), message->key(), message->value(), &headers},
                       message->partition(),
                       message->offset()},
                      count_partitions, now_);
+      if (is_sample) report_.sampled(fetched - begin, Clock::now() - fetched);
     }
     return true;
   }

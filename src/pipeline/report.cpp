@@ -30,6 +30,15 @@ double seconds_since(std::int64_t source_ts_us) {
   return static_cast<double>(now_us - source_ts_us) / 1e6;
 }
 
+Stages rate(const Stages& now, const Stages& before, double seconds) {
+  return {.fetch = (now.fetch - before.fetch) / seconds,
+          .decode = (now.decode - before.decode) / seconds,
+          .wait = (now.wait - before.wait) / seconds,
+          .lock = (now.lock - before.lock) / seconds,
+          .sql = (now.sql - before.sql) / seconds,
+          .commit = (now.commit - before.commit) / seconds};
+}
+
 std::optional<NextOffset> end_of(const kafka::Consumer* consumer, const TopicPartition& tp) {
   return consumer == nullptr ? std::nullopt : consumer->known_end(tp);
 }
@@ -76,15 +85,33 @@ void Report::lost(std::string_view topic, const debezium::Loss& loss) {
   }
 }
 
-void Report::applied(std::size_t lane, const Batch& batch, Writers::Clock::duration took) {
+void Report::sampled(Writers::Clock::duration fetch, Writers::Clock::duration decode) {
+  constexpr auto times = static_cast<double>(one_record_in);
+  spent_.fetch += seconds_of(fetch) * times;
+  spent_.decode += seconds_of(decode) * times;
+  record_decode_.add(seconds_of(decode));
+}
+
+void Report::applied(std::size_t lane, const Batch& batch, const Writers::Answer& answer) {
   counters_.records += batch.records;
   counters_.changes += batch.changes.size();
   ++counters_.batches;
   applied_.resize(std::max(applied_.size(), lane + 1));
   applied_[lane].changes += batch.changes.size();
+  for (const auto& time : batch.commit_times) {
+    applied_[lane].delay.add(std::max(0.0, seconds_since(time.ts_us)), time.changes);
+  }
+  batch_changes_.add(static_cast<double>(batch.changes.size()));
+  batch_apply_.add(seconds_of(answer.took));
+  batch_commit_.add(seconds_of(answer.spent.commit));
+  spent_.wait += seconds_of(batch.taken - batch.begun);
+  spent_.lock += seconds_of(answer.spent.lock);
+  spent_.sql += seconds_of(answer.spent.sql);
+  spent_.commit += seconds_of(answer.spent.commit);
   for (const auto& slice : batch.slices) {
     spdlog::debug("batch applied pipeline={} rows={} took_ms={} next={}@{}", pipeline_,
-                  batch.changes.size(), in_ms(took), to_string(slice.partition), slice.next.value);
+                  batch.changes.size(), in_ms(answer.took), to_string(slice.partition), slice.next.value);
+    if (on_applied_) on_applied_(slice.partition, slice.next);
     if (slice.source_ts_us == 0) continue;
     newest_ts_us_ = applied_[lane].newest_ts_us = slice.source_ts_us;
   }
@@ -144,6 +171,8 @@ void Report::tell_progress(const kafka::Consumer* consumer, Time now) {
     lane.before = lane.changes;
   }
   changes_per_s_ = static_cast<double>(counters_.changes - told_.changes) / took;
+  recent_ = rate(spent_, told_spent_, took);
+  told_spent_ = spent_;
   if (counters_.records == told_.records) return;
   std::uint64_t skipped = 0;
   for (const auto& [rule, count] : counters_.skipped) skipped += count;
@@ -164,7 +193,7 @@ std::int64_t Report::lag(const kafka::Consumer* consumer) const {
 }
 
 PipelineStatus Report::status(const kafka::Consumer* consumer, const Writers& writers,
-                              std::size_t assigned, Time now) const {
+                              std::size_t assigned, Time now) {
   PipelineStatus status;
   status.name = pipeline_;
   status.assigned = assigned;
@@ -174,9 +203,19 @@ PipelineStatus Report::status(const kafka::Consumer* consumer, const Writers& wr
   status.busy_writers =
       static_cast<std::size_t>(std::count_if(writers.seats().begin(), writers.seats().end(),
                                              [](const Writers::Seat& seat) { return seat.busy; }));
+  for (const auto& seat : writers.seats()) {
+    if (!seat.busy) continue;
+    status.longest_busy_s = std::max(status.longest_busy_s, seconds_of(now - seat.since));
+  }
   status.buffered_bytes = lanes_.bytes();
   status.changes_per_s = changes_per_s_;
   status.counters = counters_;
+  status.spent = spent_;
+  status.recent = recent_;
+  status.batch_changes = batch_changes_;
+  status.record_decode = record_decode_;
+  status.batch_apply = batch_apply_;
+  status.batch_commit = batch_commit_;
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     const Lane& lane = lanes_[i];
     LaneStatus& of = status.lanes.emplace_back();
@@ -193,6 +232,7 @@ PipelineStatus Report::status(const kafka::Consumer* consumer, const Writers& wr
     if (i >= applied_.size()) continue;
     of.changes = applied_[i].changes;
     of.changes_per_s = applied_[i].per_s;
+    of.delay = applied_[i].delay;
     if (applied_[i].newest_ts_us != 0) of.newest_ts_us = applied_[i].newest_ts_us;
   }
   for (const auto& [tp, entry] : ledger_.entries()) {
@@ -202,7 +242,63 @@ PipelineStatus Report::status(const kafka::Consumer* consumer, const Writers& wr
     status.lag += lag_of(entry, end);
   }
   status.lag_s = status.lag == 0 ? 0 : seconds_since(newest_ts_us_);
+  look_for_stalled(status, now);
   return status;
+}
+
+void Report::look_for_stalled(PipelineStatus& status, Time now) {
+  for (std::size_t i = 0; i < status.lanes.size(); ++i) {
+    std::int64_t lag = 0;
+    Behind behind{0, now};
+    for (const auto& partition : status.lanes[i].partitions) {
+      lag += partition.lag;
+      if (partition.applied) behind.applied += partition.applied->value;
+    }
+    if (lag == 0) {
+      behind_.erase(i);
+      continue;
+    }
+    const auto known = behind_.try_emplace(i, behind).first;
+    if (known->second.applied != behind.applied) known->second = behind;
+    status.lanes[i].stalled_s = seconds_of(now - known->second.since);
+  }
+}
+
+std::string bottleneck(const PipelineStatus& status) {
+  constexpr double much = 0.7;
+  const auto percent = [](double part) {
+    return std::to_string(static_cast<int>(std::min(1.0, part) * 100 + 0.5)) + " %";
+  };
+  if (!status.kafka_reachable) return "Kafka does not answer";
+  if (!status.target_outage.empty()) return "the target is unavailable: " + status.target_outage;
+  if (status.lag == 0) return "nothing is behind";
+  const auto stopped = std::count_if(
+      status.lanes.begin(), status.lanes.end(),
+      [](const LaneStatus& lane) { return lane.state != Lane::State::reading; });
+  const auto& recent = status.recent;
+  const auto writers = static_cast<double>(std::max<std::size_t>(1, status.writers));
+  const double reading = recent.fetch + recent.decode;
+  const double writing = (recent.lock + recent.sql + recent.commit) / writers;
+  if (writing >= much && writing >= reading) {
+    if (recent.lock > std::max(recent.sql, recent.commit)) {
+      return "the connections to the target wait " + percent(recent.lock / writers) +
+             " of the time for positions that another daemon, or an old transaction, holds";
+    }
+    if (recent.commit > recent.sql) {
+      return "the target takes " + percent(recent.commit / writers) +
+             " of the time to make commits durable: larger batches (batch.max_wait), a faster "
+             "disk, or synchronous_commit=off for the role";
+    }
+    return "the target takes " + percent(recent.sql / writers) +
+           " of the time to write rows: look for its indexes and triggers, or raise "
+           "sink.connections if many tables are busy";
+  }
+  if (reading >= much) {
+    return "one core reads and decodes " + percent(reading) +
+           " of the time: split the topics over several pipelines";
+  }
+  if (stopped > 0) return std::to_string(stopped) + " tables stand still: see their causes";
+  return "Kafka delivers no faster: the brokers, or the network to them";
 }
 
 }  // namespace lockstep::pipeline

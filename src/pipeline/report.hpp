@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -21,11 +23,14 @@ namespace lockstep::pipeline {
 class Report {
  public:
   using Time = std::chrono::steady_clock::time_point;
+  using OnApplied = std::function<void(const TopicPartition&, NextOffset)>;
 
-  Report(std::string pipeline, const Lanes& lanes, const Ledger& ledger, Time now)
+  Report(std::string pipeline, const Lanes& lanes, const Ledger& ledger, Time now,
+         OnApplied on_applied = {})
       : pipeline_{std::move(pipeline)},
         lanes_{lanes},
         ledger_{ledger},
+        on_applied_{std::move(on_applied)},
         told_at_{now},
         reminded_at_{now} {}
 
@@ -35,7 +40,10 @@ class Report {
   void letter(const Letter& letter);
   /// What the connector has lost: counts, and tells it once per column.
   void lost(std::string_view topic, const debezium::Loss& loss);
-  void applied(std::size_t lane, const Batch& batch, Writers::Clock::duration took);
+  void applied(std::size_t lane, const Batch& batch, const Writers::Answer& answer);
+  /// Whether what the next record takes is to be measured.
+  bool samples_next() noexcept { return ++records_seen_ % one_record_in == 0; }
+  void sampled(Writers::Clock::duration fetch, Writers::Clock::duration decode);
   void stopped(std::string_view topic, std::string_view cause) const;
   /// A batch has come back from the target, which was busy.
   void retried() { ++counters_.retries; }
@@ -51,7 +59,7 @@ class Report {
   void tell_progress(const kafka::Consumer* consumer, Time now);
 
   PipelineStatus status(const kafka::Consumer* consumer, const Writers& writers,
-                        std::size_t assigned, Time now) const;
+                        std::size_t assigned, Time now);
 
  private:
   struct Applied {
@@ -59,14 +67,23 @@ class Report {
     std::int64_t newest_ts_us = 0;
     std::uint64_t before = 0;  ///< changes when the progress line was last due
     double per_s = 0;
+    DelayHistogram delay{delay_bounds};
   };
+  /// A lane that was behind when the status was asked for.
+  struct Behind {
+    std::int64_t applied = 0;  ///< the sum of its partitions' positions
+    Time since;
+  };
+  static constexpr std::uint64_t one_record_in = 16;
 
+  void look_for_stalled(PipelineStatus& status, Time now);
   void remind(Time now) const;
   std::int64_t lag(const kafka::Consumer* consumer) const;
 
   const std::string pipeline_;
   const Lanes& lanes_;
   const Ledger& ledger_;
+  const OnApplied on_applied_;
   Counters counters_;
   Counters told_;
   std::set<std::string> told_losses_;  ///< topic, column and what it is
@@ -75,6 +92,15 @@ class Report {
   double changes_per_s_ = 0;
   std::int64_t newest_ts_us_ = 0;
   std::vector<Applied> applied_;  ///< by lane
+  std::map<std::size_t, Behind> behind_;
+  std::uint64_t records_seen_ = 0;
+  Stages spent_;
+  Stages told_spent_;
+  Stages recent_;
+  SizeHistogram batch_changes_{size_bounds};
+  RecordHistogram record_decode_{record_bounds};
+  SecondsHistogram batch_apply_{seconds_bounds};
+  SecondsHistogram batch_commit_{seconds_bounds};
 };
 
 }  // namespace lockstep::pipeline

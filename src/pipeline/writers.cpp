@@ -142,10 +142,11 @@ void Writers::work(std::size_t writer, Sink& sink) {
     const auto begin = Clock::now();
     auto result = perform(sink, *job);
     const auto took = Clock::now() - begin;
+    const auto spent = result ? sink.spent() : Spent{};
     {
       const Lock lock{mutex_};
       slots_[writer].running = false;
-      done_.push_back({writer, {std::move(*job), std::move(result), took}});
+      done_.push_back({writer, {std::move(*job), std::move(result), took, spent}});
       has_answers_ = true;
     }
     changed_.notify_all();

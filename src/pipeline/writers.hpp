@@ -49,6 +49,7 @@ class Writers {
     Job job;
     Result<Standing, SinkError> result;  ///< empty for an Apply
     Clock::duration took{};
+    Spent spent{};  ///< of an Apply that succeeded
   };
   /// Puts the letters of a batch where they belong. Errors: why it can't now.
   using Deliver = std::function<Result<Done, std::string>(const Batch&)>;

@@ -203,14 +203,22 @@ void Applier::release(const ParkedRow& row, const Batch& changes) {
 }
 
 void Applier::apply(const Batch& batch, const std::function<void(pqxx::work& tx)>& write) {
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
+  spent_ = {};
   try {
+    Clock::time_point moved;
+    Clock::time_point written;
     transact([&](pqxx::work& tx) {
       for (const Slice& slice : batch.slices) {
         if (!progress_.move(tx, slice)) throw Moved{};
       }
+      moved = Clock::now();
       write(tx);
       if (parking_ && !parking_->park(tx, batch)) throw Moved{};
+      written = Clock::now();
     });
+    spent_ = {moved - begin, written - moved, Clock::now() - written};
   } catch (const Moved&) {
     // Perhaps by ourselves: a COMMIT whose answer was lost, or that was still running.
     pqxx::work tx{session_.connection()};

@@ -15,6 +15,7 @@
 
 #include "lockstep/batch/fold.hpp"
 #include "lockstep/model/batch.hpp"
+#include "lockstep/model/sink.hpp"
 #include "lockstep/postgres/catalog.hpp"
 #include "lockstep/postgres/session.hpp"
 #include "lockstep/postgres/sink.hpp"
@@ -62,6 +63,7 @@ class Applier {
   /// Writes only the rows, for no longer than `limit`, and rolls back.
   void try_out(std::span<const Change> changes, std::chrono::milliseconds limit);
 
+  const Spent& spent() const { return spent_; }
   /// Whether the last apply() used a statement that was made before it: one that the target's
   /// schema may have outrun.
   bool used_old_statements() const { return used_old_statements_; }
@@ -141,6 +143,7 @@ class Applier {
   bool constraints_wait_ = false;  ///< in this transaction, until COMMIT
   bool has_written_ = false;       ///< rows, in this transaction
   std::optional<Relation> writing_;
+  Spent spent_;
 };
 
 }  // namespace lockstep::postgres

@@ -54,6 +54,8 @@ class PostgresSink : public Sink {
     }
   }
 
+  Spent spent() const override { return applier_ ? applier_->spent() : Spent{}; }
+
  private:
   /// Whatever is in the way here (a database that is missing, a right to make the schema) is not
   /// about one table: all wait until it is mended.

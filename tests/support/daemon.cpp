@@ -115,6 +115,7 @@ std::string to_yaml(const std::vector<DaemonConfig>& pipelines) {
     yaml << "    batch: {max_events: " << config.max_events << ", max_bytes: " << config.max_bytes
          << "}\n";
   }
+  yaml << "http: {listen: \"" << first.listen << "\", token: \"" << first.token << "\"}\n";
   yaml << "log: {level: " << first.log_level << "}\n";
   return yaml.str();
 }
@@ -241,6 +242,13 @@ std::vector<std::string> Daemon::lines_with(const std::string& text) const {
     if (line.find(text) != std::string::npos) lines.push_back(line);
   }
   return lines;
+}
+
+int Daemon::http_port() const {
+  const std::string said = "HTTP is served at http://127.0.0.1:";
+  await_log(said, seconds{10});
+  const auto line = lines_with(said).back();
+  return std::stoi(line.substr(line.find(said) + said.size()));
 }
 
 int Daemon::count_in_log(const std::string& text) const {

@@ -21,11 +21,13 @@ struct DaemonConfig {
   std::string max_bytes = "64MiB";
   int connections = 0;  ///< 0: as many as by default
   std::string log_level = "debug";
+  std::string listen{};  ///< http.listen; 127.0.0.1:0 is any port, which http_port() tells
+  std::string token{};   ///< http.token
   std::map<std::string, std::string> properties{};  ///< kafka.properties
   std::map<std::string, std::string> sink{};        ///< more of the sink's keys: YAML in one line
   std::map<std::string, std::string> connector{};   ///< what its messages don't tell
 };
-/// What is the whole file's (brokers, properties, log) is taken from the first.
+/// What is the whole file's (brokers, properties, http, log) is taken from the first.
 std::string to_yaml(const std::vector<DaemonConfig>& pipelines);
 inline std::string to_yaml(const DaemonConfig& config) {
   return to_yaml(std::vector{config});
@@ -59,6 +61,9 @@ class Daemon {
   long resident_kib() const;
   /// The most bytes that wait in one of its TCP connections to `port` for being read by it.
   std::size_t unread_from(int port) const;
+
+  /// Where it serves HTTP, if it does; waits until it has said so.
+  int http_port() const;
 
   std::string log() const;
   int count_in_log(const std::string& text) const;

@@ -208,7 +208,7 @@ pipelines:
 connections:
   target: ${URL}
 log: {level: loud}
-http: {listen: 127.0.0.1:8000}
+http: {listen: "8000", token: short, allowed_hosts: ["a b"], allowed_origins: [ops.example]}
 )") == Lines{
            "f.yaml:1: kafka.brokers: missing; expected host:port, more of them after commas",
            "f.yaml:2: kafka.brokrs: unknown key; did you mean brokers?",
@@ -234,7 +234,13 @@ http: {listen: 127.0.0.1:8000}
            "write ${URL:-default}",
            "f.yaml:20: log.level: \"loud\" is not known; expected one of trace, debug, info, "
            "warn, error",
-           "f.yaml:21: http: not available in this version; leave it out",
+           "f.yaml:21: http.listen: \"8000\" is not an address to listen on; expected "
+           "address:port, such as 127.0.0.1:8000, or \"\" for none",
+           "f.yaml:21: http.token: is too short; expected 16 characters or more",
+           "f.yaml:21: http.allowed_hosts[0]: \"a b\" is not a host's name; expected it without "
+           "scheme and port, such as ops.example",
+           "f.yaml:21: http.allowed_origins[0]: \"ops.example\" is not an origin; expected scheme "
+           "and host, such as https://ops.example",
        });
 }
 
@@ -317,8 +323,8 @@ TEST_CASE("config: each wrong shape names its key") {
        {"f.yaml:11: log.colour: unknown key; expected one of level, format"}},
       {"a key that would break the line",
        with("", "", "\"a\\nb\": 1\n"),
-       {"f.yaml:11: a\\x0ab: unknown key; expected one of kafka, connections, pipelines, log, "
-        "http"}},
+       {"f.yaml:11: a\\x0ab: unknown key; expected one of kafka, connections, pipelines, "
+        "http, log"}},
       {"neither connection nor url",
        "kafka: {brokers: a}\npipelines:\n  - name: a\n    topics: [t]\n    sink: {type: "
        "postgres}\n",

@@ -69,6 +69,7 @@ lockstep::Result<Config, Errors> loaded(const std::string& key = "",
                                         const std::string& value = "") {
   std::string root;
   std::string kafka;
+  std::string http;
   std::string log;
   std::string pipeline;
   std::string sink;
@@ -78,6 +79,7 @@ lockstep::Result<Config, Errors> loaded(const std::string& key = "",
   std::string connector;
   const std::pair<std::string, std::string*> blocks[] = {
       {"kafka.", &kafka},
+      {"http.", &http},
       {"log.", &log},
       {"pipelines[].sink.tables[].columns.", &columns},
       {"pipelines[].sink.tables[].", &rule},
@@ -98,7 +100,7 @@ lockstep::Result<Config, Errors> loaded(const std::string& key = "",
   const auto more = [](const std::string& text) { return text.empty() ? "" : ", " + text; };
   if (!columns.empty()) rule = "columns: {" + columns + "}";
   if (!rule.empty()) sink = "tables: [{match: a.b, " + rule + "}]";
-  return parse("kafka: {brokers: a" + more(kafka) + "}\n" + map("log", log) +
+  return parse("kafka: {brokers: a" + more(kafka) + "}\n" + map("http", http) + map("log", log) +
                    (root.empty() ? "" : root + "\n") +
                    "pipelines:\n  - {name: a, topics: [t], sink: {type: postgres, url: "
                    "'postgresql://h/d'" +

@@ -53,6 +53,17 @@ struct Kafka {
   bool operator==(const Kafka&) const = default;
 };
 
+/// Where health, metrics, status and the page are served, and for whom.
+struct Http {
+  std::string host = "127.0.0.1";  ///< an address; empty: nowhere
+  std::uint16_t port = 8000;       ///< 0: any that is free
+  std::string token;               ///< never print it; empty: none
+  std::vector<std::string> allowed_hosts;
+  std::vector<std::string> allowed_origins;
+
+  bool operator==(const Http&) const = default;
+};
+
 struct Log {
   std::string level = "info";  ///< trace, debug, info, warn or error
   bool json = false;
@@ -63,6 +74,7 @@ struct Log {
 struct Config {
   Kafka kafka;
   std::vector<Pipeline> pipelines;  ///< at least one, in the file's order
+  Http http;
   Log log;
   std::map<std::string, std::string> connections;  ///< name to URL: never print the URLs
 

@@ -40,6 +40,12 @@ struct Slice {
   std::string source_position;
 };
 
+/// Changes in a row that the source has committed at one time.
+struct CommitTime {
+  std::int64_t ts_us = 0;
+  std::uint64_t changes = 0;
+};
+
 /// Changes that become visible at the target together, in one transaction, in arrival order.
 /// Plain data, handed from the thread that fills it to the thread that applies it.
 struct Batch {
@@ -49,7 +55,9 @@ struct Batch {
   /// The table was truncated: of its parked keys only those of `letters` are parked afterwards.
   bool unparks = false;
   std::vector<Slice> slices;
+  std::vector<CommitTime> commit_times;  ///< of `changes`, as far as they say
   std::chrono::steady_clock::time_point begun;
+  std::chrono::steady_clock::time_point taken;  ///< by a writer
   std::size_t records = 0;  ///< Kafka records, skipped ones too
 
   /// The slice of this partition; one that begins at `expected` if there is none yet.
@@ -69,7 +77,7 @@ struct Batch {
   /// Memory held, in bytes.
   std::size_t bytes() const noexcept {
     return arena.bytes() + changes.capacity() * sizeof(Change) +
-           letters.capacity() * sizeof(Letter);
+           letters.capacity() * sizeof(Letter) + commit_times.capacity() * sizeof(CommitTime);
   }
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <set>
 #include <string>
@@ -39,6 +40,13 @@ struct SinkError {
   std::optional<Culprit> culprit{};  ///< the record that caused it, where known
 };
 
+/// What the time of a batch went into.
+struct Spent {
+  std::chrono::steady_clock::duration lock{};    ///< the position's: another owner, or an old commit
+  std::chrono::steady_clock::duration sql{};     ///< its rows
+  std::chrono::steady_clock::duration commit{};  ///< until it is durable
+};
+
 /// Where a pipeline's batches go. Used by one thread at a time.
 class Sink {
  public:
@@ -59,6 +67,9 @@ class Sink {
   /// changes nothing. May be called again after any error: a batch that took effect although its
   /// answer was lost is recognised. The letters themselves are delivered already.
   virtual Result<Done, SinkError> apply(const Batch& batch) = 0;
+
+  /// Of the last apply() that succeeded, where it is known.
+  virtual Spent spent() const { return {}; }
 };
 
 }  // namespace lockstep

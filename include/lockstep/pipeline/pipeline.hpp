@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -29,6 +30,9 @@ struct PipelineConfig {
   BatchLimits limits;
   std::optional<DeadLetters> dead_letters{};
   ConnectorModes connector{};
+  /// All of the partition before the offset is committed on the target: called on the pipeline's
+  /// thread, which it must not hold up.
+  std::function<void(const TopicPartition&, NextOffset)> on_applied{};
 };
 
 /// Topics → decode → lane → writers → sinks, in a consumer group of its own.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lockstep/batch/lane.hpp"
+#include "lockstep/model/histogram.hpp"
 #include "lockstep/model/position.hpp"
 
 namespace lockstep::pipeline {
@@ -25,6 +26,18 @@ struct Counters {
   std::map<std::string, std::uint64_t> skipped;  ///< by rule: debezium::name(SkipRule)
   std::uint64_t dead_letters = 0;                ///< records that were passed by for an error
   std::uint64_t parked = 0;                      ///< sound ones that were passed by behind those
+};
+
+/// Where the time goes, in seconds. The reader's: fetch and decode, estimated from one record in
+/// sixteen. The batches': wait, from the first record until a writer has it. The writers', of all
+/// together: the rest.
+struct Stages {
+  double fetch = 0;   ///< taking records from Kafka's client
+  double decode = 0;  ///< and putting them into batches
+  double wait = 0;
+  double lock = 0;    ///< for the position: an owner before us still works
+  double sql = 0;     ///< writing rows
+  double commit = 0;  ///< until they are durable
 };
 
 struct PartitionStatus {
@@ -47,7 +60,11 @@ struct LaneStatus {
   std::uint64_t changes = 0;                 ///< applied
   double changes_per_s = 0;                  ///< over the last seconds
   std::optional<std::int64_t> newest_ts_us;  ///< source commit of the newest applied change
-  std::vector<PartitionStatus> partitions;   ///< that this daemon has
+  /// From the source's commit to the target's, of each change.
+  DelayHistogram delay{delay_bounds};
+  /// How long it has been behind without getting on, as far as status() was asked for meanwhile.
+  double stalled_s = 0;
+  std::vector<PartitionStatus> partitions;  ///< that this daemon has
 };
 
 /// What a pipeline was like at one moment between two of its steps.
@@ -59,13 +76,23 @@ struct PipelineStatus {
   std::string target_outage;
   std::size_t writers = 0;
   std::size_t busy_writers = 0;
+  double longest_busy_s = 0;  ///< how long a writer has waited for an answer of the target
   std::size_t buffered_bytes = 0;
   std::int64_t lag = 0;  ///< records
   double lag_s = 0;  ///< since the source committed the newest applied change; 0: nothing behind
   double changes_per_s = 0;
   Counters counters;
+  Stages spent;   ///< since it started
+  Stages recent;  ///< in a second of the last ones: a part of 1, of the writers' a part of `writers`
+  SizeHistogram batch_changes{size_bounds};
+  RecordHistogram record_decode{record_bounds};  ///< of one record in sixteen
+  SecondsHistogram batch_apply{seconds_bounds};  ///< of a transaction, in all
+  SecondsHistogram batch_commit{seconds_bounds};
   std::vector<LaneStatus> lanes;
 };
+
+/// In one line: why it is behind, or has been busy with lately. Pure.
+std::string bottleneck(const PipelineStatus& status);
 
 /// What an operator can tell a pipeline, about one topic or (empty) all of them.
 struct Command {

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lockstep::http {
+
+/// A request as a handler sees it.
+struct Request {
+  std::string method;                        ///< in capitals
+  std::vector<std::string> parameters;       ///< what stood for the {…} of the route's path, decoded
+  std::map<std::string, std::string> query;  ///< decoded; of a name that comes twice the last
+  std::string body;
+  std::string who;  ///< address and port, and whether a token was shown: for the log
+};
+
+struct Response {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+  std::string cache_control = "no-store";
+};
+
+/// {"error": …, "detail": …}: what is wrong, and what to do about it.
+Response error(int status, std::string_view error, std::string_view detail);
+
+/// Whom a route answers.
+enum class Access : std::uint8_t {
+  open,     ///< anybody: probes and scrapers
+  page,     ///< anybody who knows us by a name that is ours: nothing that a page elsewhere may read
+  guarded,  ///< whoever may see rows and change what is going on: see AccessRules
+};
+
+struct Route {
+  std::string method;
+  std::string path;  ///< "/pipelines/{name}/pause"; a {…} stands for one segment
+  Access access = Access::guarded;
+  /// It may take a while, for all that it has a deadline: on the server's second thread.
+  bool may_wait = false;
+  std::function<Response(const Request&)> handle;
+};
+
+}  // namespace lockstep::http

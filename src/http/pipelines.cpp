@@ -1,0 +1,141 @@
+#include "lockstep/http/pipelines.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+
+#include "metrics.hpp"
+#include "status.hpp"
+
+namespace lockstep::http {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+using Verb = pipeline::Command::Verb;
+
+constexpr milliseconds status_deadline{1000};
+constexpr milliseconds command_deadline{5000};
+// Several who ask at one time are told the same.
+constexpr milliseconds fresh_for{200};
+
+class Pipelines {
+ public:
+  Pipelines(pipeline::Registry& registry, std::string version)
+      : registry_{registry}, version_{std::move(version)} {}
+
+  Response health(const std::vector<std::string>& reasons) {
+    const nlohmann::ordered_json json{{"status", reasons.empty() ? "ok" : "failing"},
+                                      {"reasons", reasons}};
+    return {.status = reasons.empty() ? 200 : 503, .body = dumped(json)};
+  }
+  Response healthz() { return health(unhealthy(views())); }
+  Response readyz() { return health(unready(views())); }
+  Response status() {
+    return {.body = status_json(
+                views(), version_,
+                std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_))};
+  }
+  Response metrics() {
+    return {.content_type = "text/plain; version=0.0.4; charset=utf-8",
+            .body = metrics_text(views(), version_)};
+  }
+
+  Response tell(const Request& request, Verb verb, std::string_view word) {
+    const auto& name = request.parameters[0];
+    const auto found = registry_.find(name);
+    if (!found) return error(404, "no such pipeline", "GET /status lists them");
+    std::string topic;
+    if (request.parameters.size() > 1) {
+      const auto status = found->status(status_deadline);
+      if (!status) return error(503, "no answer", status.error());
+      auto topics = topics_named(*status, request.parameters[1]);
+      if (topics.empty()) {
+        return error(404, "no such table", "GET /status lists them, by topic; schema.table will do");
+      }
+      if (topics.size() > 1) {
+        return error(409, "several tables", "of that name are " + joined(topics) + ": say which");
+      }
+      topic = topics.front();
+    }
+    spdlog::info("{} asked for over HTTP {} pipeline={} topic={}", word, request.who, name,
+                 topic.empty() ? "all" : topic);
+    if (auto told = found->tell({verb, topic}, command_deadline); !told) {
+      return error(503, "no answer", told.error());
+    }
+    const nlohmann::ordered_json json{
+        {"pipeline", name}, {"topic", topic.empty() ? "all" : topic}, {"done", word}};
+    return {.body = dumped(json)};
+  }
+
+ private:
+  static std::string dumped(const nlohmann::ordered_json& json) {
+    return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  }
+
+  static std::string joined(const std::vector<std::string>& names) {
+    std::string all;
+    for (const auto& one : names) all += (all.empty() ? "" : ", ") + one;
+    return all;
+  }
+
+  /// A topic by its name, or those of a table by what it is called at the source.
+  static std::vector<std::string> topics_named(const pipeline::PipelineStatus& status,
+                                               const std::string& name) {
+    std::vector<std::string> topics;
+    const std::string suffix = "." + name;
+    for (const auto& lane : status.lanes) {
+      if (lane.topic == name) return {name};
+      if (lane.topic.size() > suffix.size() &&
+          lane.topic.compare(lane.topic.size() - suffix.size(), suffix.size(), suffix) == 0) {
+        topics.push_back(lane.topic);
+      }
+    }
+    return topics;
+  }
+
+  /// Routes that may wait are called one after the other.
+  std::vector<View> views() {
+    if (seen_.empty() || Clock::now() - seen_at_ > fresh_for) {
+      seen_ = look_at(registry_, status_deadline);
+      seen_at_ = Clock::now();
+    }
+    return seen_;
+  }
+
+  pipeline::Registry& registry_;
+  const std::string version_;
+  const Clock::time_point started_ = Clock::now();
+  std::vector<View> seen_;
+  Clock::time_point seen_at_;
+};
+
+}  // namespace
+
+std::vector<Route> pipeline_routes(pipeline::Registry& pipelines, const std::string& version) {
+  const auto all = std::make_shared<Pipelines>(pipelines, version);
+  std::vector<Route> routes{
+      {"GET", "/healthz", Access::open, true, [all](const auto&) { return all->healthz(); }},
+      {"GET", "/readyz", Access::open, true, [all](const auto&) { return all->readyz(); }},
+      {"GET", "/metrics", Access::open, true, [all](const auto&) { return all->metrics(); }},
+      {"GET", "/status", Access::page, true, [all](const auto&) { return all->status(); }}};
+  for (const auto& [word, verb] : {std::pair{"pause", Verb::pause},
+                                   {"resume", Verb::resume},
+                                   {"retry", Verb::retry}}) {
+    const auto tell = [all, verb = verb, word = std::string{word}](const Request& request) {
+      return all->tell(request, verb, word);
+    };
+    const std::string of_pipeline = std::string{"/pipelines/{name}/"} + word;
+    const std::string of_table = std::string{"/pipelines/{name}/tables/{table}/"} + word;
+    routes.push_back({"POST", of_pipeline, Access::guarded, true, tell});
+    routes.push_back({"POST", of_table, Access::guarded, true, tell});
+  }
+  return routes;
+}
+
+}  // namespace lockstep::http

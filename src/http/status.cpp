@@ -1,0 +1,109 @@
+#include "status.hpp"
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+namespace lockstep::http {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double rounded(double value) {
+  return static_cast<double>(static_cast<std::int64_t>(value * 1000 + 0.5)) / 1000;
+}
+
+std::string utc(std::int64_t ts_us) {
+  const std::time_t seconds = ts_us / 1'000'000;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[32];
+  const auto size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  auto fraction = std::to_string(ts_us % 1'000'000 / 1000);
+  return std::string{text, size} + "." + std::string(3 - fraction.size(), '0') + fraction + "Z";
+}
+
+Json offset(const std::optional<NextOffset>& next) {
+  return next ? Json(next->value) : Json(nullptr);
+}
+
+Json stages(const pipeline::Stages& spent) {
+  return {{"fetch", rounded(spent.fetch)}, {"decode", rounded(spent.decode)},
+          {"wait", rounded(spent.wait)},   {"lock", rounded(spent.lock)},
+          {"sql", rounded(spent.sql)},     {"commit", rounded(spent.commit)}};
+}
+
+Json table(const pipeline::LaneStatus& lane) {
+  std::int64_t lag = 0;
+  Json partitions = Json::array();
+  for (const auto& partition : lane.partitions) {
+    lag += partition.lag;
+    partitions.push_back({{"partition", partition.partition},
+                          {"read", offset(partition.read)},
+                          {"applied", offset(partition.applied)},
+                          {"end", offset(partition.end)},
+                          {"lag", partition.lag}});
+  }
+  return {{"topic", lane.topic},
+          {"state", pipeline::name(lane.state)},
+          {"cause", lane.cause},
+          {"for_s", rounded(lane.trouble_s)},
+          {"tries", lane.failures},
+          {"applied", lane.changes},
+          {"changes_per_s", rounded(lane.changes_per_s)},
+          {"lag", lag},
+          {"newest_commit", lane.newest_ts_us ? Json(utc(*lane.newest_ts_us)) : Json(nullptr)},
+          {"held_bytes", lane.bytes},
+          {"waiting_batches", lane.batches},
+          {"in_flight_s", lane.in_flight_s ? Json(rounded(*lane.in_flight_s)) : Json(nullptr)},
+          {"partitions", std::move(partitions)}};
+}
+
+Json pipeline_json(const View& view) {
+  Json json{{"name", view.name},
+            {"state", view.running ? "running" : "ended"},
+            {"cause", view.cause}};
+  if (!view.status) return json;
+  const auto& status = *view.status;
+  json["why_slow"] = bottleneck(status);
+  json["kafka"] = {{"reachable", status.kafka_reachable}, {"partitions", status.assigned}};
+  json["target"] = {{"reachable", status.target_outage.empty()},
+                    {"cause", status.target_outage},
+                    {"connections", status.writers},
+                    {"busy", status.busy_writers},
+                    {"longest_busy_s", rounded(status.longest_busy_s)}};
+  json["lag"] = {{"messages", status.lag}, {"seconds", rounded(status.lag_s)}};
+  json["changes_per_s"] = rounded(status.changes_per_s);
+  json["held_bytes"] = status.buffered_bytes;
+  const auto& counters = status.counters;
+  json["counters"] = {{"records", counters.records},
+                      {"changes", counters.changes},
+                      {"batches", counters.batches},
+                      {"retries", counters.retries},
+                      {"already_read", counters.already_read},
+                      {"lossy_values", counters.lossy_values},
+                      {"dead_letters", counters.dead_letters},
+                      {"parked", counters.parked},
+                      {"skipped", counters.skipped}};
+  json["seconds_spent"] = stages(status.spent);
+  json["recently_of_a_second"] = stages(status.recent);
+  json["tables"] = Json::array();
+  for (const auto& lane : status.lanes) json["tables"].push_back(table(lane));
+  return json;
+}
+
+}  // namespace
+
+std::string status_json(const std::vector<View>& pipelines, const std::string& version,
+                        std::chrono::seconds uptime) {
+  const auto reasons = unhealthy(pipelines);
+  Json json{{"version", version},
+            {"uptime_s", uptime.count()},
+            {"healthy", reasons.empty()},
+            {"reasons", reasons},
+            {"pipelines", Json::array()}};
+  for (const auto& view : pipelines) json["pipelines"].push_back(pipeline_json(view));
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace lockstep::http

@@ -1,0 +1,157 @@
+// What is healthy, why it is slow, and how it is told.
+#include <set>
+#include <sstream>
+
+#include "catch.hpp"
+#include "lockstep/http/health.hpp"
+#include "metrics.hpp"
+#include "status.hpp"
+
+using namespace lockstep;
+using namespace lockstep::http;
+using std::chrono::seconds;
+using Reasons = std::vector<std::string>;
+
+namespace {
+
+/// A pipeline that works, on one table.
+View working() {
+  View view{.name = "replica", .running = true, .cause = {}, .silent_for = {}, .status = {}};
+  auto& status = view.status.emplace();
+  status.kafka_reachable = true;
+  status.writers = 2;
+  status.lanes.emplace_back().topic = "db.public.users";
+  return view;
+}
+
+}  // namespace
+
+TEST_CASE("health: one reason for what is wrong with a pipeline, and one for each table") {
+  CHECK(unhealthy({working()}).empty());
+  CHECK(unready({working()}).empty());
+
+  View view = working();
+  SECTION("it has ended") {
+    view.running = false;
+    view.cause = "fenced";
+    view.status.reset();
+    CHECK(unhealthy({working(), view}) == Reasons{"replica: ended: fenced"});
+  }
+  SECTION("it hangs") {
+    view.silent_for = seconds{31};
+    CHECK(unready({view}) == Reasons{"replica: hangs: no sign of life for 31 s"});
+  }
+  SECTION("it does not answer") {
+    view.status.reset();
+    view.cause = "the pipeline has not answered within 1000 ms";
+    CHECK(unready({view}) == Reasons{"replica: the pipeline has not answered within 1000 ms"});
+  }
+  SECTION("Kafka is away") {
+    view.status->kafka_reachable = false;
+    CHECK(unready({view}) == Reasons{"replica: Kafka does not answer"});
+  }
+  SECTION("the target is away") {
+    view.status->target_outage = "connection refused";
+    CHECK(unready({view}) == Reasons{"replica: the target is unavailable: connection refused"});
+  }
+  SECTION("the target is silent") {
+    view.status->longest_busy_s = 12.4;
+    CHECK(unready({view}) == Reasons{"replica: the target has not answered for 12 s"});
+    view.status->longest_busy_s = 9;
+    CHECK(unready({view}).empty());
+  }
+  SECTION("a table is stopped: the pipeline is ready all the same") {
+    auto& lane = view.status->lanes.front();
+    lane.state = Lane::State::stopped;
+    lane.cause = "not null";
+    lane.trouble_s = 3;
+    CHECK(unhealthy({view}) == Reasons{"replica: db.public.users stopped for 3 s: not null"});
+    CHECK(unready({view}).empty());
+  }
+  SECTION("a table waits: for a while that is as it should be") {
+    auto& lane = view.status->lanes.front();
+    lane.state = Lane::State::waiting;
+    lane.cause = "locked";
+    lane.trouble_s = 9;
+    CHECK(unhealthy({view}).empty());
+    lane.trouble_s = 11;
+    CHECK(unhealthy({view}) == Reasons{"replica: db.public.users waits for 11 s: locked"});
+  }
+  SECTION("a table is paused: somebody wants it so") {
+    view.status->lanes.front().state = Lane::State::paused;
+    CHECK(unhealthy({view}).empty());
+  }
+  SECTION("a table does not get on") {
+    view.status->lanes.front().stalled_s = 40;
+    CHECK(unhealthy({view}) ==
+          Reasons{"replica: db.public.users behind, and nothing applied for 40 s"});
+  }
+}
+
+TEST_CASE("bottleneck: what takes the time is named") {
+  auto status = *working().status;
+  const auto said = [&] { return bottleneck(status); };
+  CHECK(said() == "nothing is behind");
+  status.lag = 1000;
+  CHECK(said().find("Kafka delivers no faster") == 0);
+  status.recent = {.fetch = 0.1, .decode = 0.75, .sql = 0.5};
+  CHECK(said().find("one core reads and decodes 85 %") == 0);
+  status.recent = {.decode = 0.75, .sql = 1.8, .commit = 0.1};  // of two connections
+  CHECK(said().find("the target takes 90 % of the time to write rows") == 0);
+  status.recent = {.sql = 0.2, .commit = 1.7};
+  CHECK(said().find("the target takes 85 % of the time to make commits durable") == 0);
+  status.recent = {.lock = 2};
+  CHECK(said().find("the connections to the target wait 100 %") == 0);
+  status.target_outage = "refused";
+  CHECK(said() == "the target is unavailable: refused");
+}
+
+TEST_CASE("metrics: each has a type, a help, and comes once with its labels") {
+  auto view = working();
+  view.status->counters.skipped["heartbeat"] = 3;
+  view.status->lanes.front().partitions.push_back({.partition = 0,
+                                                   .read = NextOffset{7},
+                                                   .applied = NextOffset{5},
+                                                   .end = NextOffset{9},
+                                                   .lag = 4});
+  view.status->lanes.front().delay.add(0.02, 5);
+  view.status->lanes.front().topic = "with \"quotes\"";
+  const auto text = metrics_text({view, {.name = "gone", .running = false, .cause = "x",
+                                         .silent_for = {}, .status = {}}},
+                                 "1.2.3");
+  std::istringstream lines{text};
+  std::set<std::string> seen;
+  std::set<std::string> typed;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("# TYPE ")) CHECK(typed.insert(line.substr(7, line.find(' ', 7) - 7)).second);
+    if (line.starts_with("#")) continue;
+    CHECK(seen.insert(line.substr(0, line.rfind(' '))).second);
+  }
+  const auto has = [&](const std::string& line) {
+    INFO(text);
+    CHECK(text.find("\n" + line + "\n") != std::string::npos);
+  };
+  has("lockstep_pipeline_up{pipeline=\"gone\"} 0");
+  has("lockstep_pipeline_up{pipeline=\"replica\"} 1");
+  has("lockstep_messages_skipped_total{pipeline=\"replica\",rule=\"heartbeat\"} 3");
+  has("lockstep_lag_messages{pipeline=\"replica\",topic=\"with \\\"quotes\\\"\",partition=\"0\"} 4");
+  has("lockstep_table_state{pipeline=\"replica\",topic=\"with \\\"quotes\\\"\",state=\"reading\"} 1");
+  has("lockstep_table_state{pipeline=\"replica\",topic=\"with \\\"quotes\\\"\",state=\"stopped\"} 0");
+  has("lockstep_source_to_target_seconds_bucket{pipeline=\"replica\",topic=\"with "
+      "\\\"quotes\\\"\",le=\"0.01\"} 0");
+  has("lockstep_source_to_target_seconds_bucket{pipeline=\"replica\",topic=\"with "
+      "\\\"quotes\\\"\",le=\"+Inf\"} 5");
+  CHECK(typed.count("process_resident_memory_bytes") == 1);
+}
+
+TEST_CASE("histogram: a value on a bound is below it") {
+  SecondsHistogram histogram{seconds_bounds};
+  histogram.add(0.0005);
+  histogram.add(0.0006, 2);
+  histogram.add(1000);
+  CHECK(histogram.counts()[0] == 1);
+  CHECK(histogram.counts()[1] == 2);
+  CHECK(histogram.counts().back() == 1);
+  CHECK(histogram.count() == 4);
+  CHECK(histogram.sum() == Approx(1000.0017));
+}
