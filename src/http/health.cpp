@@ -11,6 +11,7 @@ constexpr std::chrono::seconds hangs_after{10};
 // What a healthy target or table is never late by: a lock that can't be had is given up after 1.5
 // s, a batch is a second's work.
 constexpr double silent_s = 10;
+constexpr double unanswered_s = 3;
 constexpr double waiting_s = 10;
 constexpr double stalled_s = 30;
 
@@ -30,7 +31,10 @@ std::optional<std::string> out_of_action(const View& view) {
     return "the target is unavailable: " + view.status->target_outage;
   }
   if (view.status->longest_busy_s >= silent_s) {
-    return "the target has not answered for " + seconds(view.status->longest_busy_s);
+    return "a transaction on the target takes " + seconds(view.status->longest_busy_s);
+  }
+  if (view.status->unanswered_s >= unanswered_s) {
+    return "the target has not answered for " + seconds(view.status->unanswered_s);
   }
   return std::nullopt;
 }

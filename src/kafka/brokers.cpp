@@ -217,6 +217,12 @@ void BrokerHealth::note_alive() {
     last_refusal_.clear();
   }
   state_ = State::answering;
+  alive_at_ = Clock::now();
+}
+
+void BrokerHealth::doubt_if_quiet() {
+  constexpr std::chrono::seconds quiet{3};
+  if (state_ == State::answering && Clock::now() - alive_at_ >= quiet) state_ = State::doubtful;
 }
 
 }  // namespace lockstep::kafka

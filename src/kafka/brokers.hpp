@@ -54,6 +54,8 @@ class BrokerHealth {
   /// An error that has no meaning of its own: said once, and again every minute that it goes on.
   void note_other(const std::string& what, const std::string& text);
 
+  /// Doubt, if no broker has shown life for a few seconds.
+  void doubt_if_quiet();
   /// Asks the brokers for a sign of life while there is doubt: every second, for up to 500 ms.
   void probe_if_due(rd_kafka_t* handle);
 
@@ -67,6 +69,7 @@ class BrokerHealth {
 
   const std::string brokers_;
   State state_ = State::answering;
+  std::chrono::steady_clock::time_point alive_at_;
   std::chrono::steady_clock::time_point lost_since_;
   std::chrono::steady_clock::time_point next_probe_;
   std::string last_refusal_;

@@ -126,6 +126,7 @@ class Consumer::Impl {
         note_partition_error(*raw);
       } else if (!assignment_->is_given_up(*raw)) {
         polled_bytes_ += raw->len + raw->key_len;
+        polled_since_asked_ = true;
         return message;
       }
       timeout = milliseconds{0};  // "nothing" must mean that nothing is left, see wake_fd
@@ -139,6 +140,10 @@ class Consumer::Impl {
   Assignment& assignment() { return *assignment_; }
 
   bool reachable() const { return health_.reachable(); }
+  void ask_for_life() {
+    if (std::exchange(polled_since_asked_, false)) return;
+    health_.doubt_if_quiet();
+  }
 
   void commit(const Positions& positions) {
     if (positions.empty()) return;
@@ -303,6 +308,7 @@ class Consumer::Impl {
   const std::size_t queue_bytes_;
   std::size_t polled_bytes_ = 0;  ///< since poll() has last returned nothing
   BrokerHealth health_;
+  bool polled_since_asked_ = false;
   Handle handle_;
   std::optional<Assignment> assignment_;  // from open() on
   bool assigned_ = false;
@@ -332,6 +338,9 @@ void Consumer::pause(const std::vector<TopicPartition>& partitions) {
 }
 void Consumer::resume(const std::vector<TopicPartition>& partitions) {
   impl_->assignment().resume(partitions);
+}
+void Consumer::ask_for_life() {
+  impl_->ask_for_life();
 }
 bool Consumer::reachable() const {
   return impl_->reachable();

@@ -54,7 +54,7 @@ void Dispatcher::take_answers(Time now) {
   for (auto& answer : writers_.take(now)) {
     if (std::holds_alternative<Writers::ReadPositions>(answer.job)) {
       assignment_.positions_read(answer, now);
-    } else {
+    } else if (std::holds_alternative<Writers::Apply>(answer.job)) {
       take_answer(answer, now);
     }
   }

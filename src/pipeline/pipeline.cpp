@@ -263,6 +263,9 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
       if (auto* const question = std::get_if<Mailbox::Question>(&letter)) {
         question->answer->set_value(
             report_.status(consumer_.get(), writers_, assignment_.size(), now_));
+        // What is at rest does not notice that it is cut off: who asks later is told.
+        writers_.ping_if_quiet(now_);
+        consumer_->ask_for_life();
       } else {
         auto& order = std::get<Mailbox::Order>(letter);
         order.answer->set_value(dispatcher_.obey(order.command, now_));

@@ -205,7 +205,8 @@ PipelineStatus Report::status(const kafka::Consumer* consumer, const Writers& wr
                                              [](const Writers::Seat& seat) { return seat.busy; }));
   for (const auto& seat : writers.seats()) {
     if (!seat.busy) continue;
-    status.longest_busy_s = std::max(status.longest_busy_s, seconds_of(now - seat.since));
+    auto& longest = seat.pings ? status.unanswered_s : status.longest_busy_s;
+    longest = std::max(longest, seconds_of(now - seat.since));
   }
   status.buffered_bytes = lanes_.bytes();
   status.changes_per_s = changes_per_s_;

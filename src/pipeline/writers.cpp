@@ -12,6 +12,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
+constexpr std::chrono::seconds quiet{3};
 constexpr Backoff outage_backoff{milliseconds{100}, milliseconds{5000}};
 
 /// Half to all of `backoff`, so that many daemons don't come back at one moment.
@@ -66,12 +67,17 @@ void Writers::start(Job job, Clock::time_point now) {
     return !seat.busy && seat.free_at <= now;
   });
   free->busy = true;
+  free->pings = std::holds_alternative<Ping>(job);
   free->since = now;
   {
     const Lock lock{mutex_};
     slots_[static_cast<std::size_t>(free - seats_.begin())].job = std::move(job);
   }
   changed_.notify_all();
+}
+
+void Writers::ping_if_quiet(Clock::time_point now) {
+  if (idle() && now - answered_at_ >= quiet && has_free(now)) start(Ping{}, now);
 }
 
 std::vector<Writers::Answer> Writers::take(Clock::time_point now) {
@@ -85,6 +91,7 @@ std::vector<Writers::Answer> Writers::take(Clock::time_point now) {
   answers.reserve(done.size());
   for (auto& [writer, answer] : done) {
     seats_[writer].busy = false;
+    answered_at_ = now;
     note(writer, answer, now);
     answers.push_back(std::move(answer));
   }
@@ -167,6 +174,10 @@ Result<Writers::Standing, SinkError> Writers::perform(Sink& sink, const Job& job
       auto parked = sink.parked(topics);
       if (!parked) return parked.error();
       return Standing{*std::move(positions), *std::move(parked)};
+    }
+    if (std::holds_alternative<Ping>(job)) {
+      if (auto answered = sink.ping(); !answered) return answered.error();
+      return Standing{};
     }
     const Batch& batch = *std::get<Apply>(job).batch;
     if (!batch.letters.empty()) {

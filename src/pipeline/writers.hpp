@@ -39,7 +39,8 @@ class Writers {
     std::size_t lane = 0;  ///< the owner's, as is the next: handed back
     std::uint64_t generation = 0;
   };
-  using Job = std::variant<ReadPositions, Apply>;
+  struct Ping {};
+  using Job = std::variant<ReadPositions, Apply, Ping>;
 
   struct Standing {
     Positions positions;
@@ -47,7 +48,7 @@ class Writers {
   };
   struct Answer {
     Job job;
-    Result<Standing, SinkError> result;  ///< empty for an Apply
+    Result<Standing, SinkError> result;  ///< empty for an Apply or a Ping
     Clock::duration took{};
     Spent spent{};  ///< of an Apply that succeeded
   };
@@ -57,6 +58,7 @@ class Writers {
   /// What one of them does, for status.
   struct Seat {
     bool busy = false;
+    bool pings = false;           ///< it only asks for a sign of life
     Clock::time_point since{};    ///< when busy
     Clock::time_point free_at{};  ///< not before, after an outage
     int failures = 0;             ///< in a row
@@ -74,6 +76,8 @@ class Writers {
   std::optional<Clock::time_point> next_free_at(Clock::time_point now) const;
   /// Needs a free one.
   void start(Job job, Clock::time_point now);
+  /// If all are at rest and none has answered for a while: asks for a sign of life.
+  void ping_if_quiet(Clock::time_point now);
   std::vector<Answer> take(Clock::time_point now);
   /// take() has something.
   bool has_answers() const noexcept { return has_answers_; }
@@ -106,6 +110,7 @@ class Writers {
 
   // The owner's:
   std::vector<Seat> seats_;
+  Clock::time_point answered_at_{};
   std::string outage_cause_;
   Clock::time_point outage_since_{};
 

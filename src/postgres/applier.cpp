@@ -162,6 +162,11 @@ Applier::Applier(const SinkConfig& config, std::shared_ptr<SharedTables> shared)
   if (config.parks_keys) parking_.emplace(session_, config.pipeline);
 }
 
+void Applier::ping() {
+  pqxx::read_transaction tx{session_.connection()};
+  tx.exec("SELECT 1");
+}
+
 Positions Applier::positions(const std::vector<TopicPartition>& partitions) {
   pqxx::work tx{session_.connection()};
   return progress_.read(tx, partitions);

@@ -40,6 +40,7 @@ class Applier {
  public:
   Applier(const SinkConfig& config, std::shared_ptr<SharedTables> shared);
 
+  void ping();
   Positions positions(const std::vector<TopicPartition>& partitions);
   // Where the configuration keeps parked keys:
   ParkedKeys parked(const std::set<std::string>& topics);

@@ -54,6 +54,14 @@ class PostgresSink : public Sink {
     }
   }
 
+  Result<Done, SinkError> ping() override {
+    if (auto connected = connect(); !connected) return connected;
+    auto answered = translating_errors([&] { applier_->ping(); });
+    if (answered) return answered;
+    applier_.reset();
+    return waiting(answered.error());
+  }
+
   Spent spent() const override { return applier_ ? applier_->spent() : Spent{}; }
 
  private:

@@ -1,4 +1,6 @@
 // What is healthy, why it is slow, and how it is told.
+#include <fstream>
+#include <regex>
 #include <set>
 #include <sstream>
 
@@ -56,9 +58,11 @@ TEST_CASE("health: one reason for what is wrong with a pipeline, and one for eac
   }
   SECTION("the target is silent") {
     view.status->longest_busy_s = 12.4;
-    CHECK(unready({view}) == Reasons{"replica: the target has not answered for 12 s"});
+    CHECK(unready({view}) == Reasons{"replica: a transaction on the target takes 12 s"});
     view.status->longest_busy_s = 9;
     CHECK(unready({view}).empty());
+    view.status->unanswered_s = 3;
+    CHECK(unready({view}) == Reasons{"replica: the target has not answered for 3 s"});
   }
   SECTION("a table is stopped: the pipeline is ready all the same") {
     auto& lane = view.status->lanes.front();
@@ -142,6 +146,46 @@ TEST_CASE("metrics: each has a type, a help, and comes once with its labels") {
   has("lockstep_source_to_target_seconds_bucket{pipeline=\"replica\",topic=\"with "
       "\\\"quotes\\\"\",le=\"+Inf\"} 5");
   CHECK(typed.count("process_resident_memory_bytes") == 1);
+}
+
+TEST_CASE("metrics: the alerts, the dashboard and the reference name what there is, and all of it") {
+  auto view = working();
+  view.status->counters.skipped["heartbeat"] = 1;
+  view.status->lanes.front().partitions.push_back({.partition = 0,
+                                                   .read = NextOffset{1},
+                                                   .applied = NextOffset{1},
+                                                   .end = NextOffset{1},
+                                                   .lag = 0});
+  std::set<std::string> there;
+  std::istringstream lines{metrics_text({view}, "1")};
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("# TYPE ")) there.insert(line.substr(7, line.find(' ', 7) - 7));
+  }
+  const auto named_in = [](const std::string& file) {
+    std::ostringstream text;
+    text << std::ifstream{LOCKSTEP_SOURCE_DIR "/" + file}.rdbuf();
+    const std::string content = text.str();
+    std::set<std::string> names;
+    const std::regex pattern{"(lockstep|process)_[a-z_]+"};
+    for (std::sregex_iterator match{content.begin(), content.end(), pattern}, end; match != end;
+         ++match) {
+      names.insert(std::regex_replace(match->str(), std::regex{"_(bucket|sum|count)$"}, ""));
+    }
+    return names;
+  };
+  for (const std::string file : {"config/prometheus-alerts.yaml", "config/grafana-dashboard.json"}) {
+    const auto names = named_in(file);
+    CHECK(names.size() > 5);
+    for (const auto& name : names) {
+      INFO(file << ": " << name);
+      CHECK(there.count(name) == 1);
+    }
+  }
+  const auto documented = named_in("docs/operation.md");
+  for (const auto& name : there) {
+    INFO("not in docs/operation.md: " << name);
+    CHECK(documented.count(name) == 1);
+  }
 }
 
 TEST_CASE("histogram: a value on a bound is below it") {

@@ -134,6 +134,9 @@ class Consumer {
   /// False from the moment no broker answers until one does again. Offsets are better kept back
   /// then: librdkafka would hold on to them for the session timeout, close() included.
   bool reachable() const;
+  /// In the next poll() the brokers are asked for a sign of life (for up to 500 ms), if nothing has
+  /// come from them for a while: a connection that swallows packets is not noticed for a minute.
+  void ask_for_life();
 
   /// Sends the group's offsets without waiting; a failure is logged and made good by the next one.
   void commit(const Positions& positions);

@@ -68,6 +68,9 @@ class Sink {
   /// answer was lost is recognised. The letters themselves are delivered already.
   virtual Result<Done, SinkError> apply(const Batch& batch) = 0;
 
+  /// Asks for a sign of life. Errors: unavailable.
+  virtual Result<Done, SinkError> ping() { return done; }
+
   /// Of the last apply() that succeeded, where it is known.
   virtual Spent spent() const { return {}; }
 };

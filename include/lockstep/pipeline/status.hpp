@@ -76,7 +76,8 @@ struct PipelineStatus {
   std::string target_outage;
   std::size_t writers = 0;
   std::size_t busy_writers = 0;
-  double longest_busy_s = 0;  ///< how long a writer has waited for an answer of the target
+  double longest_busy_s = 0;  ///< how long a writer has been at a transaction
+  double unanswered_s = 0;    ///< for how long the target, asked for a sign of life, has given none
   std::size_t buffered_bytes = 0;
   std::int64_t lag = 0;  ///< records
   double lag_s = 0;  ///< since the source committed the newest applied change; 0: nothing behind
