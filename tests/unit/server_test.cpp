@@ -196,6 +196,7 @@ TEST_CASE("server: WebSockets get what is published, each under its own id") {
     CHECK(one.close_code() == 4000);
     eventually(seconds{5}, "it has joined", [&] { return served.feed->clients() == 2; });
     served.feed->publish("b");
+    CHECK(again.receive(seconds{5}) == "a");  // who comes late
     CHECK(again.receive(seconds{5}) == "b");
   }
   eventually(seconds{5}, "who is gone has left", [&] { return served.feed->clients() == 1; });
