@@ -1,6 +1,7 @@
 #include "conversion.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <initializer_list>
 
 namespace lockstep::postgres {
@@ -346,10 +347,34 @@ std::optional<Conversion> of_array(const Column& source, const TargetColumn& tar
   return converted;
 }
 
-/// Where the assignment to the column would round or cut in silence.
+/// Of Debezium's own name for it: another text's values are no labels.
+bool is_enum(const Column& source) {
+  return source.described.find("io.debezium.data.Enum ") != std::string::npos;
+}
+
+/// Whether the source's type (MOOD, _MOOD of an array, "\"OTHER\".\"_MOOD\"") is of that name.
+bool is_called(const std::string& type, const Column& source) {
+  std::string name = source.declared;
+  if (const auto schema = name.find("\".\""); schema != std::string::npos) {
+    name = name.substr(schema + 3, name.size() - schema - 4);
+  }
+  if (name.starts_with('_')) name.erase(0, 1);
+  return std::equal(name.begin(), name.end(), type.begin(), type.end(), [](char a, char b) {
+    return std::toupper(static_cast<unsigned char>(a)) ==
+           std::toupper(static_cast<unsigned char>(b));
+  });
+}
+
+/// Where the assignment to the column would round or cut in silence, and what an enum lacks.
 Fit fit_of(const Column& source, const TargetColumn& target) {
   constexpr int header = 4;  // in the modifiers of numeric and texts
   const int modifier = target.modifier;
+  if (target.kind == 'e' && is_enum(source)) {
+    Fit fit{Fit::Rule::label};
+    fit.labels = target.labels;
+    if (is_called(target.base_type, source)) fit.type = target.cast_type;
+    return fit;
+  }
   const auto is = [&](Names names) { return is_one_of(target.base_type, names); };
   if (target.base_type == "money" && source.type == ValueType::numeric) {
     return {Fit::Rule::decimals, 2};

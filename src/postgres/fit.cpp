@@ -101,12 +101,15 @@ bool one_fits(const Fit& fit, std::string_view value) {
       return !loses_blanks(value, static_cast<std::size_t>(fit.limit));
     case Fit::Rule::single_precision:
       return is_single_precision(value);
+    case Fit::Rule::label:
+      return std::find(fit.labels.begin(), fit.labels.end(), value) != fit.labels.end();
   }
   return true;
 }
 
-/// Of a literal as the decoder writes it, {1,NULL,"a \"b\""}, or JSON.
-bool all_fit(const Fit& fit, std::string_view literal) {
+/// The first that does not fit. Of a literal as the decoder writes it, {1,NULL,"a \"b\""}, or JSON.
+std::optional<std::string> misfit_in(const Fit& fit, std::string_view literal) {
+  if (literal == "{}" || literal == "[]") return std::nullopt;
   std::string element;
   for (std::size_t at = 1; at < literal.size(); ++at) {
     element.clear();
@@ -120,9 +123,10 @@ bool all_fit(const Fit& fit, std::string_view literal) {
       element += literal[at];
     }
     if (is_quoted) ++at;  // to the comma or the brace
-    if (!one_fits(fit, element)) return false;
+    const bool is_null = !is_quoted && (element == "NULL" || element == "null");
+    if (!is_null && !one_fits(fit, element)) return element;
   }
-  return true;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -131,7 +135,14 @@ bool fits(const Fit& fit, const Cell& cell) {
   const bool is_number = cell.kind() == Cell::Kind::bare_number;
   if (fit.rule == Fit::Rule::text) return !is_number;
   if (fit.rule == Fit::Rule::sure_decimal && is_number) return true;
-  return fit.in_array ? all_fit(fit, cell.view()) : one_fits(fit, cell.view());
+  return fit.in_array ? !misfit_in(fit, cell.view()) : one_fits(fit, cell.view());
+}
+
+std::optional<Label> missing_label(const Fit& fit, const Cell& cell) {
+  if (!fit.in_array && one_fits(fit, cell.view())) return std::nullopt;
+  const auto name = fit.in_array ? misfit_in(fit, cell.view()) : std::string{cell.view()};
+  if (!name) return std::nullopt;
+  return Label{fit.type, *name};
 }
 
 }  // namespace lockstep::postgres

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lockstep/model/change.hpp"
 
@@ -19,15 +21,27 @@ struct Fit {
     multiple,         ///< of `limit`
     characters,       ///< at most `limit` of them, unless more than blanks are too many: that is an
                       ///< error already
-    single_precision  ///< a number that a real holds
+    single_precision,  ///< a number that a real holds
+    label              ///< one of `labels`
   };
   Rule rule = Rule::any;
   int limit = 0;
   bool in_array = false;  ///< for each element: of {1,NULL,"a"} or, schemaless, of [1,null,"a"]
   std::string advice{};   ///< for the operator: why not, and what to do
+  std::vector<std::string> labels{};
+  /// The enum that they are of, as SQL, if it is the source's: then it may get another one.
+  std::string type{};
 };
 
 /// Of a cell that is not NULL.
 bool fits(const Fit& fit, const Cell& cell);
+
+/// An enum's label that a type lacks.
+struct Label {
+  std::string type;  ///< as SQL; empty: it is not the source's type
+  std::string name;
+};
+/// The first of the cell that is none of the fit's labels. `fit`: of Rule::label.
+std::optional<Label> missing_label(const Fit& fit, const Cell& cell);
 
 }  // namespace lockstep::postgres

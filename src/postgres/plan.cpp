@@ -105,6 +105,9 @@ std::string misfit(const Fit& fit, const TargetTable& table, const TargetColumn&
       return column.type + " would cut blanks off the end of a text" + alter("text");
     case Fit::Rule::single_precision:
       return "a number has more digits than real keeps" + alter("double precision");
+    case Fit::Rule::label:
+      return "enum type " + column.cast_type + " lacks a label of the source's: ALTER TYPE " +
+             column.cast_type + " ADD VALUE";
   }
   return {};
 }
@@ -204,6 +207,19 @@ bool is_key(const Layout& key, std::vector<std::string> columns) {
   return names == columns;
 }
 
+/// ALTER TABLE … DROP CONSTRAINT …, ADD PRIMARY KEY (…)
+std::string replace_key(const TargetTable& table, const Layout& key) {
+  std::string sql = "ALTER TABLE " + quoted_name(table.name);
+  for (const auto& unique : table.unique_keys) {
+    if (unique.columns != table.primary_key) continue;
+    sql += " DROP CONSTRAINT " + quote_name(unique.name) + ",";  // the primary key comes first
+    break;
+  }
+  std::vector<std::string> columns;
+  for (const auto& column : key.columns) columns.push_back(quote_name(column.name));
+  return sql + " ADD PRIMARY KEY (" + join(columns, ", ") + ")";
+}
+
 /// Rows are found by a key of the target's and folded by the record's key: they must agree.
 void check_key(const TargetTable& table, const Layout& key, PlanErrors& errors) {
   const std::string wanted = "(" + names_of(key) + ")";
@@ -224,10 +240,9 @@ void check_key(const TargetTable& table, const Layout& key, PlanErrors& errors) 
     errors.push_back({"has no primary key: add one on " + wanted});
   } else {
     errors.push_back({"has primary key (" + join(table.primary_key, ", ") +
-                      ") but the records' key is " + wanted +
-                      ": make it the same, or set message.key.columns on the connector; a unique "
-                      "index on " +
-                      wanted + " will do, too, if all its columns are NOT NULL"});
+                      ") but the records' key is " + wanted + ": " + replace_key(table, key) +
+                      ", or set message.key.columns on the connector; a unique index on " + wanted +
+                      " will do, too, if all its columns are NOT NULL"});
   }
 }
 

@@ -45,6 +45,10 @@ class PostgresSink : public Sink {
       // value, for reasons that are none any more: once more with what the catalog says now.
       const bool is_refused = applied.error().kind == SinkError::Kind::refused;
       const bool may_be_outdated = is_refused && applier_->used_old_statements();
+      if (is_refused && !may_be_outdated && may_add_label()) {
+        if (auto added = add_label(*lacks_, applied.error()); !added) return added;
+        continue;
+      }
       if (is_refused && !may_be_outdated) applied = apply_in_parts(batch, applied.error());
       if (applied || is_for_later(applied.error())) return applied;
       // After an outage nothing of the old session is worth keeping; after a refusal, its
@@ -77,8 +81,23 @@ class PostgresSink : public Sink {
            error.kind == SinkError::Kind::waits;
   }
 
+  bool may_add_label() const {
+    return config_.schema_change == SchemaChange::evolve && lacks_ && !lacks_->type.empty();
+  }
+
+  /// `refusal`: how the batch has failed without it.
+  Result<Done, SinkError> add_label(const Label& label, SinkError refusal) {
+    auto added = translating_errors([&] { applier_->add_label(label); });
+    applier_.reset();
+    if (added) return added;
+    if (added.error().kind != SinkError::Kind::refused) return added;
+    refusal.message += "; " + added.error().message;
+    return refusal;
+  }
+
   Result<Done, SinkError> try_to_apply(const Batch& batch) {
     refused_rows_ = false;
+    lacks_.reset();
     return translating_all(batch, [&] { applier_->apply(batch); });
   }
 
@@ -87,7 +106,13 @@ class PostgresSink : public Sink {
       return translating_errors(body);
     } catch (const Refused& refused) {
       refused_rows_ = refused.is_about_rows;
-      if (refused.change == nullptr) return SinkError{SinkError::Kind::refused, refused.message};
+      lacks_ = refused.lacks;
+      if (refused.change == nullptr || refused.is_about_table) {
+        SinkError error{SinkError::Kind::refused, refused.message};
+        error.is_about_table = true;
+        if (refused.change != nullptr) error.culprit = record_of(batch, *refused.change);
+        return error;
+      }
       return of_record(SinkError::Kind::refused, refused.message, batch, *refused.change);
     } catch (const Unfinished& unfinished) {
       return of_record(SinkError::Kind::waits, unfinished.message, batch, *unfinished.change);
@@ -169,6 +194,7 @@ class PostgresSink : public Sink {
   const std::shared_ptr<SharedTables> shared_;
   std::unique_ptr<Applier> applier_;
   bool refused_rows_ = false;   ///< the last error is ours, and about rows
+  std::optional<Label> lacks_;  ///< what the last error is about
   std::optional<Stuck> stuck_;  ///< where the last apply_in_parts() has ended
 };
 

@@ -2,6 +2,7 @@
 #include "array.hpp"
 #include "catch.hpp"
 #include "database.hpp"
+#include "eventually.hpp"
 #include "sink_fixture.hpp"
 #include "stack.hpp"
 
@@ -77,6 +78,27 @@ TEST_CASE("sink: a lost connection is unavailable once, then the same batch is a
   CHECK(kind_of(f.sink->apply(batch.batch)) == Kind::unavailable);
   CHECK(f.sink->apply(batch.batch));
   CHECK(f.rows() == "1:b");
+}
+
+TEST_CASE("sink: a role whose idle sessions are ended keeps ours") {
+  Fixture f{"idle"};
+  f.target.exec(
+      "DO $$ BEGIN CREATE ROLE sink_test_idle LOGIN SUPERUSER PASSWORD 'r'; EXCEPTION WHEN "
+      "duplicate_object THEN NULL; END $$; ALTER ROLE sink_test_idle SET idle_session_timeout = "
+      "'500ms'");
+  auto url = Stack::from_environment().target_url;
+  url.replace(url.find("postgres:postgres@"), 18, "sink_test_idle:r@");
+  const auto sink = postgres::make_sink({unique("idle"), url, "", "synced_at"});
+  const auto first = sink->apply(std::move(Made{f.relation, std::nullopt, 1}.upsert(1, "a")).batch);
+  INFO((first ? std::string{} : first.error().message));
+  REQUIRE(first);
+  const std::string others =
+      "FROM pg_stat_activity WHERE usename = 'sink_test_idle' AND application_name <> 'lockstep'";
+  Database other{url};
+  other.exec("SELECT 1");
+  eventually(std::chrono::seconds{10}, "another's session is ended",
+             [&] { return f.target.number("SELECT count(*) " + others) == 0; });
+  CHECK(sink->apply(std::move(Made{f.relation, 1, 2}.upsert(1, "b")).batch));
 }
 
 TEST_CASE("sink: a target that is not there is unavailable, and says why in one line") {

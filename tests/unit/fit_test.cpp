@@ -74,3 +74,18 @@ TEST_CASE("fit: all elements of an array") {
   CHECK_FALSE(fits(texts, Cell{R"({a,"q\"c ",b})"}));
   CHECK_FALSE(fits(texts, Cell{R"({"a,b "})"}));
 }
+
+TEST_CASE("fit: labels that an enum lacks") {
+  Fit fit{Fit::Rule::label};
+  fit.labels = {"sad", "NULL", "a,\"b\""};
+  fit.type = "public.mood";
+  CHECK_FALSE(missing_label(fit, Cell{"sad"}));
+  const auto missing = missing_label(fit, Cell{"ok"});
+  REQUIRE(missing);
+  CHECK(missing->name == "ok");
+  CHECK(missing->type == "public.mood");
+  fit.in_array = true;
+  CHECK_FALSE(missing_label(fit, Cell{R"({sad,NULL,"NULL","a,\"b\""})"}));
+  CHECK_FALSE(missing_label(fit, Cell{"{}"}));
+  CHECK(missing_label(fit, Cell{R"({sad,"not sad",ok})"}).value().name == "not sad");
+}

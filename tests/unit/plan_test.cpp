@@ -290,8 +290,10 @@ TEST_CASE("plan: a table that does not fit is told how to make it fit") {
   SECTION("another primary key than the records'") {
     auto table = users();
     table.primary_key = {"id", "name"};
+    table.unique_keys = {{"users_pkey", {"id", "name"}}};
     CHECK(error_of(plan_upsert(table, id_key, id_key, "", Wire::binary)) ==
-          "has primary key (id, name) but the records' key is (id): make it the same, or set "
+          "has primary key (id, name) but the records' key is (id): ALTER TABLE "
+          "\"public\".\"users\" DROP CONSTRAINT \"users_pkey\", ADD PRIMARY KEY (\"id\"), or set "
           "message.key.columns on the connector; a unique index on (id) will do, too, if all its "
           "columns are NOT NULL");
   }
@@ -310,7 +312,8 @@ TEST_CASE("plan: a table that does not fit is told how to make it fit") {
                         source("w", ValueType::text, "string")}};
     CHECK(
         error_of(plan_upsert(table, wrong, id_key, "stamped", Wire::binary)) ==
-        "has primary key (v) but the records' key is (id): make it the same, or set "
+        "has primary key (v) but the records' key is (id): ALTER TABLE \"s\".\"t\" ADD PRIMARY "
+        "KEY (\"id\"), or set "
         "message.key.columns on the connector; a unique index on (id) will do, too, if all its "
         "columns are NOT NULL\n"
         "has no column \"stamped\": set synced_at: \"\" in the pipeline's sink, or add it "

@@ -37,6 +37,8 @@ struct SinkError {
   std::string constraint{};          ///< that is violated, where known
   Relation constrained{};            ///< the table that has it
   std::optional<Culprit> culprit{};  ///< the record that caused it, where known
+  /// The table, not the record, is at fault: the culprit is the first record that it can't take.
+  bool is_about_table = false;
 };
 
 /// Where a pipeline's batches go. Used by one thread at a time.
