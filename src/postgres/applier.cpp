@@ -63,8 +63,9 @@ bool add(BinaryArray& array, const ParameterPlan& parameter, const Change& chang
                       ": the source did not send its unchanged TOAST value; " + to_send_all,
                   &change};
   }
-  if (parameter.fit.rule != Fit::Rule::any && !fits(parameter.fit, cell)) {
-    throw Refused{"column " + quote_name(parameter.column) + ": " + parameter.fit.advice, &change};
+  for (const auto& fit : parameter.fits) {
+    if (fits(fit, cell)) continue;
+    throw Refused{"column " + quote_name(parameter.column) + ": " + fit.advice, &change};
   }
   return array.add(cell.view());
 }
