@@ -405,7 +405,9 @@ std::optional<Fit> fit_of(const Column& source, const TargetColumn& target) {
   if (target.base_type == "float4" &&
       (source.type == ValueType::untyped ||
        (source.type == ValueType::floating && source.described.ends_with("double")))) {
-    return Fit{Fit::Rule::single_precision};
+    // Java writes a float with up to nine digits, at times more than it needs.
+    constexpr int most_digits = 9;
+    return Fit{Fit::Rule::single_precision, source.type == ValueType::untyped ? most_digits : 0};
   }
   if (target.base_type == "name") return Fit{Fit::Rule::bytes, 63};
   if (target.base_type == "char") return Fit{Fit::Rule::bytes, 1};

@@ -58,6 +58,12 @@ bool loses_blanks(std::string_view text, std::size_t limit) {
   return size > limit && size - at_end <= limit;
 }
 
+int significant_digits(std::string_view number) {
+  number = number.substr(0, std::min(number.find_first_of("eE"), number.size()));
+  number.remove_prefix(std::min(number.find_first_of("123456789"), number.size()));
+  return static_cast<int>(std::count_if(number.begin(), number.end(), is_digit));
+}
+
 bool is_single_precision(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -231,13 +237,14 @@ bool one_fits(const Fit& fit, std::string_view value) {
     case Fit::Rule::characters:
       return !loses_blanks(value, static_cast<std::size_t>(fit.limit));
     case Fit::Rule::single_precision:
-      return is_single_precision(value);
+      return significant_digits(value) <= fit.limit || is_single_precision(value);
   }
   return true;
 }
 
 /// Of a literal as the decoder writes it, {1,NULL,"a \"b\""}, or JSON.
 bool all_fit(const Fit& fit, std::string_view literal) {
+  const bool is_json = literal.starts_with('[');
   std::string element;
   for (std::size_t at = 1; at < literal.size(); ++at) {
     element.clear();
@@ -247,8 +254,14 @@ bool all_fit(const Fit& fit, std::string_view literal) {
       return is_quoted ? c == '"' : c == ',' || c == '}' || c == ']';
     };
     for (; at < literal.size() && !is_end(literal[at]); ++at) {
-      if (literal[at] == '\\' && at + 1 < literal.size()) ++at;
-      element += literal[at];
+      if (literal[at] != '\\' || at + 1 == literal.size()) {
+        element += literal[at];
+      } else if (literal[++at] == 'u' && is_json) {  // \u0001: JSON writes control characters so
+        element += '?';
+        at += std::min<std::size_t>(4, literal.size() - at - 1);
+      } else {
+        element += literal[at];
+      }
     }
     if (is_quoted) ++at;  // to the comma or the brace
     if (!is_quoted && (element == "NULL" || element == "null" || element.empty())) continue;

@@ -21,7 +21,7 @@ struct Fit {
     characters,       ///< at most `limit` of them, unless more than blanks are too many: that is an
                       ///< error already
     bytes,            ///< at most `limit` of them
-    single_precision  ///< a number that a real holds
+    single_precision  ///< a number that a real holds, or of at most `limit` digits
   };
   /// The last field of an interval, from which each below is cut off.
   enum Field : int { years, months, days, hours, minutes };

@@ -489,7 +489,7 @@ TEST_CASE("values that an update leaves as they were stay, or are told as lost")
       {"hstore", "hstore", "hstore('k', " + text + ")"},
       {"numeric", "numeric", "repeat('123456789', 900)::numeric"},
       {"varbit", "varbit", "repeat('10', 9000)::varbit"},
-      {"bit", "bit(9000)", "repeat('10', 4500)::bit(9000)"},
+      {"bit", "bit(20000)", "repeat('10', 10000)::bit(20000)"},
       {"citext", "citext", text + "::citext"},
       {"varchar", "varchar(9000)", text},
       {"path", "path", "('(' || repeat('(1,2),', 300) || '(3,4))')::path"},
@@ -519,7 +519,10 @@ TEST_CASE("values that an update leaves as they were stay, or are told as lost")
     Settings connector;
     Settings told;
     std::set<std::string> null;  ///< beside always_null
-    bool tells = true;
+    bool has_schema = true;
+
+    /// A bit varying needs a schema.
+    bool has(const std::string& column) const { return has_schema || column != "varbit"; }
   };
   Settings untyped = schemaless;
   untyped["hstore.handling.mode"] = "map";
@@ -554,21 +557,22 @@ TEST_CASE("values that an update leaves as they were stay, or are told as lost")
     }
     return sql;
   };
-  std::string definitions = "(id integer PRIMARY KEY, n integer";
-  std::string values;
-  for (const auto& column : columns) {
-    definitions += ", c_" + column.name + " " + named(column.type);
-    values += ", " + column.value;
-  }
-  values = named(values);
   std::vector<std::string> tables;
   std::vector<std::unique_ptr<Connector>> connectors;
   std::vector<DaemonConfig> configs;
   for (const auto& set : sets) {
     const auto& table = tables.emplace_back(set.name + run);
+    std::string definitions = "(id integer PRIMARY KEY, n integer";
+    std::string values;
+    for (const auto& column : columns) {
+      if (!set.has(column.name)) continue;
+      definitions += ", c_" + column.name + " " + named(column.type);
+      values += ", " + named(column.value);
+    }
     source.exec("CREATE TABLE " + table + definitions + ")");
     target.exec("CREATE TABLE " + table + definitions + ", synced_at timestamptz)");
     for (const auto& column : columns) {
+      if (!set.has(column.name)) continue;
       source.exec("ALTER TABLE " + table + " ALTER c_" + column.name + " SET STORAGE " +
                   (column.name == "is_like" ? "EXTENDED" : "EXTERNAL"));
     }
@@ -597,6 +601,7 @@ TEST_CASE("values that an update leaves as they were stay, or are told as lost")
       return target.number("SELECT count(*) FROM " + table + " WHERE n = 9") == 1;
     });
     for (const auto& column : columns) {
+      if (!set.has(column.name)) continue;
       INFO(set.name << " " << column.name);
       const std::string query = "SELECT string_agg(coalesce(md5(c_" + column.name +
                                 "::text), 'NULL'), ' ' ORDER BY id) FROM " + table;
@@ -610,7 +615,7 @@ TEST_CASE("values that an update leaves as they were stay, or are told as lost")
         CHECK(source.text(query) == target.text(query));
       }
       // Of a composite's base64 nothing says that it is no text.
-      CHECK(daemon.logged(lost) == (is_lost && set.tells && column.name != "composite"));
+      CHECK(daemon.logged(lost) == (is_lost && set.has_schema && column.name != "composite"));
     }
     // What the warning advises.
     source.exec("ALTER TABLE " + table + " REPLICA IDENTITY FULL; UPDATE " + table +

@@ -926,7 +926,7 @@ TEST_CASE("decode: NULL in an update may be an unchanged value") {
       value.replace(value.find(R"("payload":{)"), 11,
                     R"("payload":{"before":)" + std::string{before} + ",");
       decode(decoder, arena, record);
-      return std::any_of(decoder.losses().begin(), decoder.losses().end(), [](const Loss& loss) {
+      return std::any_of(decoder.losses().begin(), decoder.losses().end(), [](const auto& loss) {
         return loss.of_value && loss.what.starts_with("NULL in an update");
       });
     };
@@ -977,7 +977,7 @@ TEST_CASE("decode: arrays, maps and decimals without schema") {
     CHECK_THAT(decode_to_text(decoder, bare(R"({"x":)" + std::string{c.value} + "}")),
                ContainsSubstring("{x=" + std::string{c.want} + "}"));
     CHECK(std::none_of(decoder.losses().begin(), decoder.losses().end(),
-                       [](const Loss& loss) { return loss.of_value; }));
+                       [](const auto& loss) { return loss.of_value; }));
   }
   Decoder decoder;
   decode_to_text(decoder, bare(R"({"x":[null,null]})"));

@@ -67,6 +67,8 @@ TEST_CASE("fit: what the target's column would round or cut") {
       {Rule::single_precision, 0, "1.4E-45", true},
       {Rule::single_precision, 0, "1e-60", false},
       {Rule::single_precision, 0, "NaN", true},
+      {Rule::single_precision, 9, "-0.0100000001e5", true},
+      {Rule::single_precision, 9, "0.1000000001", false},
       {Rule::sure_decimal, 0, "10.50", true},
       {Rule::sure_decimal, 0, "123", true},
       {Rule::sure_decimal, 0, "1234", false},
@@ -101,4 +103,6 @@ TEST_CASE("fit: all elements of an array") {
   CHECK(fits(texts, Cell{R"({"a,b","q\"",NULL})"}));
   CHECK_FALSE(fits(texts, Cell{R"({a,"q\"c ",b})"}));
   CHECK_FALSE(fits(texts, Cell{R"({"a,b "})"}));
+  CHECK(fits(texts, Cell{R"(["\u0001a ","\n\t "])"}));
+  CHECK_FALSE(fits(texts, Cell{R"(["\u0001ab "])"}));
 }
