@@ -35,9 +35,10 @@ bool is_of_time(const TargetColumn& column) {
 
 /// Types whose values Debezium sends as their PostgreSQL text, in a string.
 bool sent_as_string(const TargetColumn& column) {
-  return column.kind == 'e' || column.kind == 'r' || holds_text(column) ||
-         is_one_of(column.base_type, {"uuid", "json", "jsonb", "xml", "inet", "cidr", "macaddr",
-                                      "macaddr8", "ltree", "tsvector", "numeric"});
+  return column.kind == 'e' || holds_text(column) ||
+         is_one_of(column.base_type, {"int4range", "int8range", "numrange", "tsrange", "tstzrange",
+                                      "daterange", "uuid", "json", "jsonb", "xml", "inet", "cidr",
+                                      "macaddr", "macaddr8", "ltree", "tsvector", "numeric"});
 }
 
 /// Types that Debezium has no converter for and sends as the bytes of their PostgreSQL text.
@@ -183,7 +184,7 @@ std::string text_of_iso(const std::string& iso) {
          iso +
          " IN ('+292269055-12-02Z', '-5877611-06-22Z', '-290308-12-21T19:59:27.6Z', "
          "'+292269055-12-02T23:00:00.000000Z') THEN '-infinity' WHEN " +
-         iso + " ~ '^(-|0000-)' THEN pg_catalog.lpad((1 - pg_catalog.substring(" + iso +
+         iso + " ~ '^(-[0-9]|0000-)' THEN pg_catalog.lpad((1 - pg_catalog.substring(" + iso +
          ", '^-?[0-9]+')::pg_catalog.int4)::pg_catalog.text, 4, '0') || pg_catalog.substring(" +
          iso + ", '^-?[0-9]+(.*)$') || ' BC' ELSE pg_catalog.ltrim(" + iso + ", '+') END";
 }

@@ -197,7 +197,12 @@ const std::set<std::string> lost_by_all{
     "varbit_zeros",         "timetz_offset",   "numeric_nan_array",    "numeric_20_4_nan_array",
     "bit1_array",           "bit5_array",      "bit70_array",          "date_bc_array",
     "time6_array",          "time_24_array",   "timetz_array",         "timetz_offset_array",
-    "timestamptz_bc_array", "enum_null_array", "composite_null_array", "int4_matrix"};
+    "timestamptz_bc_array", "enum_null_array", "composite_null_array", "int4_matrix",
+    "text_matrix",          "uuid_matrix",     "inet_matrix",          "enum_matrix",
+    "int4_bounds"};
+
+/// What neither a value nor its type shows.
+const std::set<std::string> lost_without_a_word{"int4_bounds"};
 
 using Settings = Connector::Settings;
 struct ModeSet {
@@ -264,8 +269,7 @@ const std::vector<ModeSet> mode_sets{
       {"decimal.handling.mode", "string"},
       {"binary.handling.mode", "bytes"}},
      {"varbit", "varbit8", "timestamp_last", "timestamp_last_array", "timestamp3_far",
-      "timestamp3_far_array", "timestamp_bc_array", "timestamptz_bc", "timestamptz_infinity_array",
-      "domain_array", "domain_numeric_array"}},
+      "timestamp3_far_array", "domain_array", "domain_numeric_array", "odd_domain_array"}},
     {"micros",
      {{"time.precision.mode", "microseconds"}},
      {},
@@ -456,7 +460,8 @@ TEST_CASE("every type, in a snapshot and streamed, is the same text on both side
         wrong << set.name << " " << types[i].name << " " << report << ": "
               << (difference.empty() ? "nothing is lost any more" : difference) << "\n";
       }
-      if (is_lost && report.empty() && !never_sent.contains(types[i].name)) {
+      if (is_lost && report.empty() && !never_sent.contains(types[i].name) &&
+          !lost_without_a_word.contains(types[i].name)) {
         wrong << set.name << " " << types[i].name << ": lost without a word: " << difference
               << "\n";
       }
