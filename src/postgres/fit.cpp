@@ -256,9 +256,12 @@ bool all_fit(const Fit& fit, std::string_view literal) {
     for (; at < literal.size() && !is_end(literal[at]); ++at) {
       if (literal[at] != '\\' || at + 1 == literal.size()) {
         element += literal[at];
-      } else if (literal[++at] == 'u' && is_json) {  // \u0001: JSON writes control characters so
-        element += '?';
-        at += std::min<std::size_t>(4, literal.size() - at - 1);
+      } else if (literal[++at] == 'u' && is_json) {  // four digits; twice for some characters
+        const auto digits = literal.substr(at + 1, 4);
+        const bool is_second =
+            digits.size() == 4 && (digits[0] | 0x20) == 'd' && (digits[1] | 0x20) >= 'c';
+        if (!is_second) element += '?';
+        at += digits.size();
       } else {
         element += literal[at];
       }

@@ -105,4 +105,6 @@ TEST_CASE("fit: all elements of an array") {
   CHECK_FALSE(fits(texts, Cell{R"({"a,b "})"}));
   CHECK(fits(texts, Cell{R"(["\u0001a ","\n\t "])"}));
   CHECK_FALSE(fits(texts, Cell{R"(["\u0001ab "])"}));
+  CHECK(fits(texts, Cell{R"(["\uD83D\uDE00a "])"}));
+  CHECK_FALSE(fits(texts, Cell{R"(["\uD83D\uDE00ab "])"}));
 }
