@@ -1,6 +1,7 @@
 #include "lockstep/config/config.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <initializer_list>
 #include <utility>
 
@@ -139,6 +140,19 @@ void choose_mode(Report& report, Mapping& mapping, std::string_view key, Mode& m
   }
 }
 
+std::optional<std::string> bytes_of_hex(std::string_view digits) {
+  if (digits.size() % 2 != 0) return std::nullopt;
+  std::string bytes;
+  for (std::size_t at = 0; at < digits.size(); at += 2) {
+    unsigned byte = 0;
+    const auto* const end = digits.data() + at + 2;
+    const auto [read_to, error] = std::from_chars(digits.data() + at, end, byte, 16);
+    if (error != std::errc{} || read_to != end) return std::nullopt;
+    bytes += static_cast<char>(byte);
+  }
+  return bytes;
+}
+
 ConnectorModes read_connector(Report& report, Mapping mapping) {
   ConnectorModes modes;
   using Binary = ConnectorModes::Binary;
@@ -160,7 +174,18 @@ ConnectorModes read_connector(Report& report, Mapping mapping) {
       report, mapping, "decimal.handling.mode", modes.decimal,
       {{"precise", Decimal::precise}, {"double", Decimal::as_double}, {"string", Decimal::string}});
   if (const auto placeholder = mapping.scalar("unavailable.value.placeholder")) {
+    // As Debezium reads it.
+    constexpr std::string_view prefix = "hex:";
     modes.placeholder = placeholder->text;
+    if (placeholder->text.starts_with(prefix)) {
+      const auto bytes = bytes_of_hex(std::string_view{placeholder->text}.substr(prefix.size()));
+      if (bytes) {
+        modes.placeholder = *bytes;
+      } else {
+        mapping.problem("unavailable.value.placeholder",
+                        "expected a text, or hex: and pairs of hexadecimal digits");
+      }
+    }
   }
   mapping.reject_unknown();
   return modes;

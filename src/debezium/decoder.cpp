@@ -92,6 +92,7 @@ struct Envelope {
   const Relation* relation = nullptr;
   std::int64_t source_ts_us = 0;
   std::string_view source_position;
+  bool has_before = false;
   bool is_heartbeat = false;
   bool is_transaction = false;
 };
@@ -283,6 +284,7 @@ class Decoder::Impl {
   JsonReader json_;
   simdjson::dom::parser schema_parser_;
   std::vector<Loss> losses_;
+  std::vector<std::string_view> nulls_;  ///< columns whose NULL may be an unchanged value
 
   // Of the row or key being read; members only to keep their memory.
   std::vector<char> seen_;
@@ -424,6 +426,7 @@ Result<Envelope, Problem> Decoder::Impl::read_envelope(Topic& topic, const RawRe
   };
   const bool well_formed = json_.each_member(json_.root(), [&](JsonKey& key, JsonValue& member) {
     if (key.is("before\"")) {  // Connect's schema gives it the columns of "after"
+      envelope.has_before = !member.is_null();
       return record.key || (once(3) && take_row(member, envelope.before));
     }
     if (key.is("transaction\"")) return true;
@@ -697,7 +700,10 @@ Result<Cells, Problem> Decoder::Impl::read_typed(simdjson::ondemand::object& obj
     seen_[at] = 1;
     ++seen;
     next = at + 1;
-    if (value.is_null()) return true;
+    if (value.is_null()) {
+      if (schema.columns[at].has_no_placeholder) nulls_.push_back(columns[at].name);
+      return true;
+    }
     const auto cell = schema.columns[at].reader->read(schema.columns[at], value, reading);
     if (!cell) {
       problem = in_column(columns[at], cell.error());
@@ -720,13 +726,16 @@ Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::obj
                                                          Shapes& shapes, Arena& arena) {
   cells_.clear();
   names_.clear();
+  std::vector<std::size_t> all_null;  // arrays, by their column
   bool has_unchanged = false;
   std::optional<Problem> problem;
   Reading reading{json_, arena, modes_, placeholder_, losses_};
   const bool well_formed = json_.each_member(object, [&](JsonKey& key, JsonValue& value) {
     const auto name = key.text();
     if (!name) return false;
-    const auto cell = read_untyped(value, reading);
+    bool is_all_null = false;
+    const auto cell = read_untyped(value, reading, is_all_null);
+    if (is_all_null) all_null.push_back(names_.size());
     if (!cell) {
       problem = Problem{"column \"" + std::string{*name} + "\": " + cell.error().text};
       return false;
@@ -762,6 +771,9 @@ Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::obj
     if (layout == nullptr) return too_many_layouts;
     shapes.untyped = layout;
   }
+  for (const auto column : all_null) {
+    losses_.push_back({shapes.untyped->columns[column].name, lost_dimensions, true});
+  }
   return Cells{.layout = shapes.untyped,
                .cells = arena.copy(std::span<const Cell>{cells_}),
                .has_unchanged = has_unchanged};
@@ -769,6 +781,7 @@ Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::obj
 
 Decoded Decoder::Impl::decode(const RawRecord& record, Arena& arena) {
   losses_.clear();
+  nulls_.clear();
   if (!record.value && !record.key) return Skipped{SkipRule::empty};
   Topic& topic = topic_of(record.topic);
   if (!record.follows) topic.announced = Announced::not_known;
@@ -847,6 +860,11 @@ Decoded Decoder::Impl::change_of(Topic& topic, const Envelope& envelope, const R
                               : read_row_before(envelope, change, arena);
     if (!problem && change.has_key) problem = read_other_key(topic, record, change, arena);
     if (problem) return BadRecord{std::move(problem->text)};
+  }
+  // With REPLICA IDENTITY FULL, which sends all of "before", unchanged values are sent, too.
+  const bool has_old_row = change.op == Op::update || change.other_key != nullptr;
+  if (has_old_row && !envelope.has_before) {
+    for (const auto column : nulls_) losses_.push_back({column, unchanged_as_null, true});
   }
   if (topic.relation != nullptr && topic.relation != change.relation) {
     topic.has_several_relations = true;

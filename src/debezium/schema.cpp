@@ -134,7 +134,9 @@ Result<RowSchema, Problem> row_schema(simdjson::dom::object schema, Layouts& lay
     row.columns.push_back({.key = json_key(name),
                            .reader = is_array ? &array_reader : &reader,
                            .parameter = *parameter,
-                           .element = is_array ? &reader : nullptr});
+                           .element = is_array ? &reader : nullptr,
+                           .shows_dimensions = is_array && shows_dimensions(scalar),
+                           .has_no_placeholder = has_no_placeholder(scalar, is_array)});
     Column column{.name = std::string{name},
                   .type = reader.value_type,
                   .described = description,

@@ -48,6 +48,8 @@ struct ColumnReader {
   std::int64_t parameter = 0;       ///< a decimal's scale, the length of a bit string
   const Reader* element = nullptr;  ///< of an array's elements; their parameter is the column's
   const Column* column = nullptr;   ///< the layout's
+  bool shows_dimensions = false;    ///< {NULL} was no array of several
+  bool has_no_placeholder = false;  ///< NULL may be an unchanged TOASTed value
 };
 
 /// The columns of rows or keys with a schema: what they are and how they are read.

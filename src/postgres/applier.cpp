@@ -70,17 +70,19 @@ bool add(BinaryArray& array, const ParameterPlan& parameter, const Change& chang
                       ": the source did not send its unchanged TOAST value; " + to_send_all,
                   &change};
   }
-  if (parameter.fit.rule == Fit::Rule::label) {
-    if (const auto lacks = missing_label(parameter.fit, cell)) {
-      Refused refused{"column " + quote_name(parameter.column) + ": " + parameter.fit.advice + " " +
+  for (const auto& fit : parameter.fits) {
+    if (fit.rule == Fit::Rule::label) {
+      const auto lacks = missing_label(fit, cell);
+      if (!lacks) continue;
+      Refused refused{"column " + quote_name(parameter.column) + ": " + fit.advice + " " +
                           quote_text(lacks->name) +
                           ", with BEFORE or AFTER where the source has it elsewhere than last",
                       &change};
       refused.lacks = lacks;
       throw refused;
     }
-  } else if (parameter.fit.rule != Fit::Rule::any && !fits(parameter.fit, cell)) {
-    throw Refused{"column " + quote_name(parameter.column) + ": " + parameter.fit.advice, &change};
+    if (fits(fit, cell)) continue;
+    throw Refused{"column " + quote_name(parameter.column) + ": " + fit.advice, &change};
   }
   return array.add(cell.view());
 }

@@ -84,8 +84,6 @@ std::string misfit(const Fit& fit, const TargetTable& table, const TargetColumn&
            " TYPE " + type + (column.is_array() ? "[]" : "");
   };
   switch (fit.rule) {
-    case Fit::Rule::any:
-      return {};
     case Fit::Rule::text:
       return "a schemaless message does not say what its number counts; set "
              "value.converter.schemas.enable=true, or a time.precision.mode with one unit, and say "
@@ -101,6 +99,14 @@ std::string misfit(const Fit& fit, const TargetTable& table, const TargetColumn&
     case Fit::Rule::second_decimals:
       return "a time has more digits after the second's point than " + column.type + " keeps" +
              alter(column.base_type);
+    case Fit::Rule::interval_field:
+      return "an interval has more fields than " + column.type + " keeps" + alter("interval");
+    case Fit::Rule::day_micros:
+      return "a schemaless number of a day or more does not tell months and days from hours; set "
+             "interval.handling.mode=string on the connector";
+    case Fit::Rule::bytes:
+      return column.type + " would cut a text off after " + std::to_string(fit.limit) +
+             (fit.limit == 1 ? " byte" : " bytes") + alter("text");
     case Fit::Rule::characters:
       return column.type + " would cut blanks off the end of a text" + alter("text");
     case Fit::Rule::single_precision:
@@ -178,8 +184,8 @@ Columns plan_columns(const TargetTable& table, const SentRow& sent, From from, W
       continue;
     }
     if (wire == Wire::binary) how = in_binary(std::move(*how), source, *target, operand);
-    how->fit.advice = misfit(how->fit, table, *target);
-    parameters.add({i, how->element, std::move(how->fit), source.name, from});
+    for (auto& fit : how->fits) fit.advice = misfit(fit, table, *target);
+    parameters.add({i, how->element, std::move(how->fits), source.name, from});
     columns.add(target, quote_name(source.name), std::move(how->expression));
   }
   return columns;

@@ -111,7 +111,7 @@ pipelines:
       binary.handling.mode: base64-url-safe
       time.precision.mode: adaptive_time_microseconds
       decimal.handling.mode: double
-      unavailable.value.placeholder: gone
+      unavailable.value.placeholder: hex:676f6E65
   - name: all
     topics_pattern: '^db\.public\..*'
     sink: {type: postgres, url: "postgres://localhost/other"}

@@ -842,6 +842,8 @@ TEST_CASE("decode: what the connector has lost is told") {
   };
   constexpr std::string_view micro_time =
       R"("array","items":{"type":"int64","optional":true,"name":"io.debezium.time.MicroTime"})";
+  constexpr std::string_view texts =
+      R"("array","items":{"type":"string","optional":true},"parameters":{"__debezium.source.column.type":"_TEXT"})";
   constexpr std::string_view connect_time =
       R"("int64","name":"org.apache.kafka.connect.data.Timestamp")";
   constexpr std::string_view connect_time_3 =
@@ -856,6 +858,7 @@ TEST_CASE("decode: what the connector has lost is told") {
        R"("AQ==")", "", "zeros in front"},
       {R"("array","items":{"type":"int32","optional":true})", "[null,null]", "", "dimensions"},
       {R"("array","items":{"type":"int32","optional":true})", "[1,null]", "", ""},
+      {texts, "[null,null]", "", ""},
       {R"("array","items":{"type":"int32","optional":true})", "[]", "", ""},
       {R"("array","items":{"type":"string","optional":false})", "[]", "with NULL in it", ""},
       {micro_time, "[0]", "24:00:00 arrives as 00:00:00", ""},
@@ -887,6 +890,99 @@ TEST_CASE("decode: what the connector has lost is told") {
     CHECK(of_value.empty() == c.of_value.empty());
     CHECK(told(false).empty());
   }
+}
+
+TEST_CASE("decode: NULL in an update may be an unchanged value") {
+  struct Case {
+    std::string_view schema;
+    bool told;
+  };
+  const Case cases[] = {
+      {R"("array","items":{"type":"int16","optional":true})", true},
+      {R"("array","items":{"type":"int32","optional":true})", false},
+      {R"("array","items":{"type":"string","optional":true})", true},
+      {R"("array","items":{"type":"string","optional":true},"parameters":{"__debezium.source.column.type":"_TEXT"})",
+       false},
+      {R"("array","items":{"type":"string","optional":true},"parameters":{"__debezium.source.column.type":"_INET"})",
+       true},
+      {R"("array","items":{"type":"int32","optional":true,"name":"io.debezium.time.Date"})", false},
+      {R"("array","items":{"type":"string","optional":true,"name":"io.debezium.time.IsoDate"})",
+       true},
+      {R"("bytes","name":"io.debezium.data.Bits","parameters":{"length":"9000"})", true},
+      {R"("bytes","name":"io.debezium.data.Bits","parameters":{"length":"9"})", false},
+      {R"("struct","name":"io.debezium.data.VariableScaleDecimal")", true},
+      {R"("bytes")", false},
+      {R"("string","parameters":{"__debezium.source.column.type":"BYTEA"})", true},
+      {R"("string")", false},
+  };
+  for (const auto& c : cases) {
+    INFO(c.schema);
+    const auto tells = [&](std::string_view before, char op) {
+      Decoder decoder;
+      Arena arena;
+      auto record = one_column("{\"type\":" + std::string{c.schema} + ",\"field\":\"x\"}", "null");
+      auto& value = *record.value;
+      value.replace(value.find(R"("op":"c")") + 6, 1, 1, op);
+      value.replace(value.find(R"("payload":{)"), 11,
+                    R"("payload":{"before":)" + std::string{before} + ",");
+      decode(decoder, arena, record);
+      return std::any_of(decoder.losses().begin(), decoder.losses().end(), [](const auto& loss) {
+        return loss.of_value && loss.what.starts_with("NULL in an update");
+      });
+    };
+    CHECK(tells("null", 'u') == c.told);
+    CHECK_FALSE(tells("null", 'c'));
+    CHECK_FALSE(tells(R"({"x":null})", 'u'));  // REPLICA IDENTITY FULL
+  }
+}
+
+TEST_CASE("decode: arrays of several dimensions that arrive as names of Java objects are refused") {
+  const std::string garbage = R"(["[Ljava.lang.String;@1b18475c","[Ljava.lang.String;@5a771b45"])";
+  const std::string cause = "an array of several dimensions";
+  CHECK_THAT(
+      only_cell(one_column(
+          R"({"type":"array","items":{"type":"string","optional":true},"field":"x"})", garbage)),
+      ContainsSubstring(cause));
+  Decoder decoder;
+  CHECK_THAT(decode_to_text(decoder, bare(R"({"x":)" + garbage + "}")), ContainsSubstring(cause));
+  CHECK_THAT(decode_to_text(decoder, bare(R"({"x":["[Ljava.lang.String;@ is no object"]})")),
+             ContainsSubstring("is no object"));
+}
+
+TEST_CASE("decode: arrays, maps and decimals without schema") {
+  struct Case {
+    std::string_view name;
+    std::string_view value;
+    std::string_view want;
+  };
+  const Case cases[] = {
+      {"unchanged texts", R"(["__debezium_unavailable_value"])", "(unchanged)"},
+      {"unchanged bytes", R"(["X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="])", "(unchanged)"},
+      {"unchanged uuids", R"(["b68a35a7-17ad-35b3-af2a-ae46edb4545a"])", "(unchanged)"},
+      {"unchanged numbers",
+       "[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95,118,97,"
+       "108,117,101]",
+       "(unchanged)"},
+      {"an unchanged hstore", R"({"__debezium_unavailable_value":"__debezium_unavailable_value"})",
+       "(unchanged)"},
+      {"one text among others", R"(["__debezium_unavailable_value","x"])",
+       R"(["__debezium_unavailable_value","x"])"},
+      {"a decimal of any scale", R"({"scale":2,"value":"ME0="})", "#123.65"},
+      {"an hstore like a decimal", R"({"scale":"2","value":"ME0="})",
+       R"({"scale":"2","value":"ME0="})"},
+  };
+  for (const auto& c : cases) {
+    INFO(c.name);
+    Decoder decoder;
+    CHECK_THAT(decode_to_text(decoder, bare(R"({"x":)" + std::string{c.value} + "}")),
+               ContainsSubstring("{x=" + std::string{c.want} + "}"));
+    CHECK(std::none_of(decoder.losses().begin(), decoder.losses().end(),
+                       [](const auto& loss) { return loss.of_value; }));
+  }
+  Decoder decoder;
+  decode_to_text(decoder, bare(R"({"x":[null,null]})"));
+  REQUIRE_FALSE(decoder.losses().empty());
+  CHECK(decoder.losses().back().column == "x");
 }
 
 TEST_CASE("decode: with the connector's modes told") {
