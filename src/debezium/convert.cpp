@@ -9,6 +9,7 @@
 
 #include "array.hpp"
 #include "binary.hpp"
+#include "lockstep/model/text.hpp"
 #include "number.hpp"
 #include "temporal.hpp"
 
@@ -27,7 +28,7 @@ Problem no_value_of(std::string_view what) {
 /// Only for numbers and times: other values may be private.
 Problem out_of_range(std::string_view value, std::string_view what, std::string_view advice = {}) {
   constexpr std::size_t shown = 40;
-  std::string text{value.substr(0, shown)};
+  std::string text{beginning_of(value, shown)};
   text += value.size() > shown ? "… is no " : " is no ";
   text += what;
   if (!advice.empty()) text.append("; ").append(advice);
@@ -36,10 +37,6 @@ Problem out_of_range(std::string_view value, std::string_view what, std::string_
 
 Cell cell(const ShortText& text, Arena& arena) {
   return Cell{arena.copy(text.view())};
-}
-
-bool holds_nul(std::string_view text) {
-  return !text.empty() && std::memchr(text.data(), '\0', text.size()) != nullptr;
 }
 
 /// Takes digits off the front; false: there are none.

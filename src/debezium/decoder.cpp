@@ -12,6 +12,7 @@
 #include "convert.hpp"
 #include "json.hpp"
 #include "lockstep/model/names.hpp"
+#include "lockstep/model/text.hpp"
 #include "number.hpp"
 #include "schema.hpp"
 
@@ -483,7 +484,7 @@ std::optional<Problem> Decoder::Impl::read_source(const Topic& topic, JsonValue&
     if (!once(number)) return false;
     if (member.is_null()) return true;
     out = member.text();
-    return out.has_value();
+    return out && !holds_nul(*out);
   };
   const auto take_token = [&](unsigned number, std::string_view& out, JsonValue& member) {
     if (!member.is_null()) out = member.token();
@@ -754,6 +755,7 @@ Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::obj
   if (shapes.untyped == nullptr ||
       !std::equal(shapes.untyped->columns.begin(), shapes.untyped->columns.end(), names_.begin(),
                   names_.end(), is_same)) {
+    if (std::any_of(names_.begin(), names_.end(), holds_nul)) return nul_in_name;
     std::vector<Column> columns;
     for (const auto name : names_) {
       columns.push_back({.name = std::string{name},

@@ -5,6 +5,7 @@
 #include "convert.hpp"
 #include "declared.hpp"
 #include "json.hpp"
+#include "lockstep/model/text.hpp"
 
 namespace lockstep::debezium {
 namespace {
@@ -97,6 +98,9 @@ const Problem too_many_layouts{
     "more than 10000 different lists of columns so far: the topic is not what it should be, or "
     "restart the daemon"};
 
+const Problem nul_in_name{
+    "the name or type of a column holds a NUL character: PostgreSQL can't have it"};
+
 const Layout* Layouts::intern(std::vector<Column> columns) {
   std::string key = fingerprint(columns);
   if (const auto known = layouts_.find(key); known != layouts_.end()) return known->second.get();
@@ -120,6 +124,7 @@ Result<RowSchema, Problem> row_schema(simdjson::dom::object schema, Layouts& lay
       return Problem{"its schema has a field without a name"};
     }
     const ConnectType type = connect_type(field);
+    if (holds_nul(name) || holds_nul(type.source_type)) return nul_in_name;
     const bool is_array = type.name.empty() && type.type == "array";
     const ConnectType scalar = is_array ? element_type(field, type) : type;
     const std::string description = is_array ? "array of " + described(scalar) : described(scalar);

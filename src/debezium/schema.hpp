@@ -70,6 +70,7 @@ class Layouts {
   std::unordered_map<std::string, std::unique_ptr<const Layout>> layouts_;
 };
 extern const Problem too_many_layouts;
+extern const Problem nul_in_name;
 
 /// Of a schema of type struct. Errors: it is none, or it is malformed.
 Result<RowSchema, Problem> row_schema(simdjson::dom::object schema, Layouts& layouts);

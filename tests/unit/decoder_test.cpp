@@ -637,6 +637,8 @@ TEST_CASE("decode: a type's values") {
       {numeric, R"("POSITIVE_INFINITY")", "numeric Infinity"},
       {numeric, R"("NEGATIVE_INFINITY")", "numeric -Infinity"},
       {numeric, R"("ten")", "bad: ten is no number"},
+      {numeric, R"("äääääääääääääääääääää")", "bad: : ääääääääääääääääääää… is no number"},
+      {numeric, R"("xääääääääääääääääääää")", "bad: : xäääääääääääääääääää… is no number"},
 
       {bits, R"("AQ==")", "bits 0000000000000001"},
       {bits, R"("AIA=")", "bits 1000000000000000"},
@@ -1150,6 +1152,12 @@ TEST_CASE("decode: malformed and unusual envelopes") {
        R"({ "payload" : {"id" : 1 } ,"schema":{"type":"struct","fields":[{"type":"int32","field":"id"}]} } )",
        R"({"op" : "u" , "source" : {"table":"t","schema":"public", "ts_ms" : 5} , "after" : { "a" : "x" , "b" : 1.5 } })",
        "update public.t {id=1} {a=x, b=#1.5} 5000 "},
+      {"a NUL in the table's name", key, with_source(R"("schema":"public","table":"t\u0000")"),
+       R"(bad: value: malformed "source")"},
+      {"a NUL in a column's name", key, bare(R"({"a\u0000":1})").value,
+       "bad: value: the name or type of a column holds a NUL character"},
+      {"a NUL in the name of a key's column", R"({"id\u0000":1})", bare(R"({"a":1})").value,
+       "bad: key: the name or type of a column holds a NUL character"},
       {"flattened", key, R"({"id":1,"name":"x"})", "take the ExtractNewRecordState transform out"},
       {"flattened, with a status", key, R"({"id":1,"status":"BEGIN"})", "ExtractNewRecordState"},
       {"flattened, with schema", key,
@@ -1198,6 +1206,17 @@ TEST_CASE("decode: malformed and unusual envelopes") {
     INFO(c.name);
     CHECK_THAT(decode_to_text({.key = c.key, .value = c.value}),
                ContainsSubstring(std::string{c.want}));
+  }
+}
+
+TEST_CASE("decode: a column's name and type are without NUL characters") {
+  for (
+      const std::string schema :
+      {R"({"type":"string","field":"x\u0000"})",
+       R"({"type":"string","field":"x","parameters":{"__debezium.source.column.type":"A\u0000"}})"}) {
+    INFO(schema);
+    CHECK_THAT(decode_to_text(one_column(schema, R"("a")")),
+               ContainsSubstring("bad: value: the name or type of a column holds a NUL character"));
   }
 }
 
