@@ -63,12 +63,13 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
       return;
     }
     change->in_order = place == Place::in_order;
+    if (change->op == Op::truncate && letterbox_.has_parked(lane->topic())) {
+      unpark(batch, lane->topic());
+    }
     // The create behind it says the same, and has the row.
     if (change->in_order && change->op == Op::remove) {
-      decoded = debezium::Skipped{debezium::SkipRule::old_key};
+      decoded = debezium::Skipped{debezium::SkipRule::old_key};  // `change` is no more
     }
-    const bool truncates = change->op == Op::truncate;
-    if (truncates && letterbox_.has_parked(lane->topic())) unpark(batch, lane->topic());
   }
   keep(batch, *entry, record, decoded);
   for (const auto& loss : decoder_.losses()) report_.lost(record.raw.topic, loss);

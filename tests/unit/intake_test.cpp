@@ -253,6 +253,17 @@ TEST_CASE("intake: a TRUNCATE lets all keys go") {
   CHECK(batch->unparks);
 }
 
+TEST_CASE("intake: the delete of a row that gets another key lets no key go") {
+  LetterFixture f;
+  f.letterbox.begin(f.tp.topic, {R"(id="1")"});
+  f.accept(10, R"({"before":null,"after":null,"source":{"schema":"public","table":"a"},"op":"d"})",
+           R"({"id":3})", {{"__debezium.newkey", R"({"id":4})"}});
+  f.accept_row(11, "1");
+  const auto batch = f.take();
+  CHECK(text_of(*batch) == R"(| 11 parked id="1")");
+  CHECK_FALSE(batch->unparks);
+}
+
 TEST_CASE("intake: a flood of letters stops the lane in front of the first that is too many") {
   LetterFixture f;
   for (std::int64_t offset = 10; offset < 15; ++offset) f.accept(offset, "{nonsense");
