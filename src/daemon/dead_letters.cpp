@@ -89,6 +89,7 @@ Result<Batch, std::string> changes_of(const postgres::ParkedRow& row, const Lett
   }
   Batch batch;
   std::string unreadable;
+  if (row.tables) decoder.remember(row.topic, *row.tables);
   for (const auto& [offset, raw] : letters) {
     auto decoded = decoder.decode({row.topic, raw.key, raw.value}, batch.arena);
     if (const auto* bad = std::get_if<debezium::BadRecord>(&decoded)) {

@@ -75,6 +75,11 @@ struct Topic {
   const Layout* typed_key_layout = nullptr;
   const Relation* relation = nullptr;  ///< of the last change
   bool has_several_relations = false;
+
+  void note(const Relation* of_change) {
+    if (relation != nullptr && relation != of_change) has_several_relations = true;
+    relation = of_change;
+  }
 };
 
 /// The cells of a row or key.
@@ -236,6 +241,7 @@ class Decoder::Impl {
  public:
   explicit Impl(ConnectorModes modes) : modes_{std::move(modes)} {}
 
+  void remember(std::string_view topic, const SourceTables& tables);
   Decoded decode(const RawRecord& record, Arena& arena);
   std::optional<Change> decode_key(const RawRecord& record, Arena& arena);
   std::span<const Loss> losses() const noexcept { return losses_; }
@@ -767,6 +773,14 @@ Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::obj
                .has_unchanged = has_unchanged};
 }
 
+void Decoder::Impl::remember(std::string_view topic_name, const SourceTables& tables) {
+  auto& relation = relations_[tables.last];
+  if (!relation) relation = std::make_unique<const Relation>(tables.last);
+  Topic& topic = topic_of(topic_name);
+  topic.note(relation.get());
+  if (tables.are_several) topic.has_several_relations = true;
+}
+
 Decoded Decoder::Impl::decode(const RawRecord& record, Arena& arena) {
   losses_.clear();
   if (!record.value && !record.key) return Skipped{SkipRule::empty};
@@ -848,10 +862,7 @@ Decoded Decoder::Impl::change_of(Topic& topic, const Envelope& envelope, const R
     if (!problem && change.has_key) problem = read_other_key(topic, record, change, arena);
     if (problem) return BadRecord{std::move(problem->text)};
   }
-  if (topic.relation != nullptr && topic.relation != change.relation) {
-    topic.has_several_relations = true;
-  }
-  topic.relation = change.relation;
+  topic.note(change.relation);
   return change;
 }
 
@@ -868,7 +879,10 @@ Decoded Decoder::Impl::tombstone(Topic& topic, const RawRecord& record, Arena& a
   if (change.relation == nullptr) {
     const auto named = source_table_of(record.topic);
     if (!named) {
-      return BadRecord{"tombstone: the topic's name does not end in schema and table"};
+      return BadRecord{
+          "tombstone before any change that tells the topic's table, and the topic's name does not "
+          "end in schema and table: if the target has the row, delete it there; then move the "
+          "position past this record (docs/operation.md)"};
     }
     const auto relation = relation_of(topic, named->schema, named->table);
     if (!relation) return BadRecord{relation.error().text};
@@ -886,6 +900,10 @@ Decoded Decoder::Impl::tombstone(Topic& topic, const RawRecord& record, Arena& a
 
 Decoder::Decoder(ConnectorModes modes) : impl_{std::make_unique<Impl>(std::move(modes))} {}
 Decoder::~Decoder() = default;
+
+void Decoder::remember(std::string_view topic, const SourceTables& tables) {
+  impl_->remember(topic, tables);
+}
 
 Decoded Decoder::decode(const RawRecord& record, Arena& arena) {
   return impl_->decode(record, arena);

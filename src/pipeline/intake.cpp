@@ -98,6 +98,12 @@ void Intake::keep(Batch& batch, Ledger::Entry& entry, const Record& record,
     change->offset = record.offset;
     if (change->source_ts_us != 0) slice.source_ts_us = change->source_ts_us;
     if (!change->source_position.empty()) slice.source_position = change->source_position;
+    if (record.raw.value) {
+      if (slice.relation != nullptr && slice.relation != change->relation) {
+        slice.has_several_relations = true;
+      }
+      slice.relation = change->relation;
+    }
     batch.changes.push_back(*change);
   } else if (const auto* skipped = std::get_if<debezium::Skipped>(&decoded)) {
     report_.skipped(debezium::name(skipped->rule));

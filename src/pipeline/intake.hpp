@@ -24,13 +24,9 @@ class Intake {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  Intake(Lanes& lanes, Ledger& ledger, Letterbox& letterbox, Report& report,
-         ConnectorModes modes = {})
-      : decoder_{std::move(modes)},
-        lanes_{lanes},
-        ledger_{ledger},
-        letterbox_{letterbox},
-        report_{report} {}
+  Intake(debezium::Decoder& decoder, Lanes& lanes, Ledger& ledger, Letterbox& letterbox,
+         Report& report)
+      : decoder_{decoder}, lanes_{lanes}, ledger_{ledger}, letterbox_{letterbox}, report_{report} {}
 
   struct Record {
     debezium::RawRecord raw;
@@ -68,7 +64,7 @@ class Intake {
   void unpark(Batch& batch, const std::string& topic);
   Place place_of_change(const std::string& topic, const CountPartitions& count_partitions);
 
-  debezium::Decoder decoder_;
+  debezium::Decoder& decoder_;
   Lanes& lanes_;
   Ledger& ledger_;
   Letterbox& letterbox_;

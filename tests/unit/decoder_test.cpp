@@ -1179,6 +1179,29 @@ TEST_CASE("decode: a tombstone's table") {
     CHECK_THAT(decode_to_text({.topic = ".a", .key = key_of_2, .value = {}}),
                ContainsSubstring("bad: "));
   }
+  SECTION("is what was remembered, whatever the topic is named") {
+    Decoder decoder;
+    decoder.remember("renamed", {{"public", "users"}});
+    decoder.remember("a.b.c.d", {{"public", "with.dots"}});
+    CHECK(decode_to_text(decoder, {.topic = "renamed", .key = key_of_2, .value = {}}) ==
+          "remove public.users {id=#2} - 0 ");
+    CHECK(decode_to_text(decoder, {.topic = "a.b.c.d", .key = key_of_2, .value = {}}) ==
+          "remove public.with.dots {id=#2} - 0 ");
+  }
+  SECTION("is unknown where several tables were remembered, or another comes behind") {
+    const auto several = ContainsSubstring("bad: tombstone in a topic of several tables");
+    Decoder decoder;
+    decoder.remember("both", {{"public", "a"}, true});
+    CHECK_THAT(decode_to_text(decoder, {.topic = "both", .key = key_of_2, .value = {}}), several);
+    auto change = bare(R"({"id":1})");
+    change.topic = "then";
+    decoder.remember("then", {{"public", "t"}});
+    decode_to_text(decoder, change);
+    CHECK(decode_to_text(decoder, {.topic = "then", .key = key_of_2, .value = {}}) ==
+          "remove public.t {id=#2} - 0 ");
+    decoder.remember("then", {{"public", "a"}});  // of another partition
+    CHECK_THAT(decode_to_text(decoder, {.topic = "then", .key = key_of_2, .value = {}}), several);
+  }
   SECTION("is unknown where a topic is of several tables") {
     Decoder decoder;
     decode_to_text(decoder, bare(R"({"id":1})"));

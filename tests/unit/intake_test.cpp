@@ -53,7 +53,9 @@ struct IntakeFixture {
   Ledger ledger;
   Report report{"p", lanes, ledger, now};
   Letterbox letterbox;
-  Intake intake{lanes, ledger, letterbox, report};
+  debezium::Decoder decoder;
+  Intake intake{decoder, lanes, ledger, letterbox, report};
+  Writers writers{"p", {}, [] {}};
   std::optional<int> partitions = 1;
   int counted = 0;
 };
@@ -75,6 +77,33 @@ TEST_CASE("intake: a record is kept once, and moves what is read") {
   CHECK(batch->slices[0].expected == NextOffset{10});
   CHECK(batch->slices[0].next == NextOffset{14});
   CHECK(batch->slices[0].source_ts_us == 5);
+}
+
+TEST_CASE("intake: a slice tells the table of its changes, and that there were several") {
+  const std::string of_b =
+      R"({"before":null,"after":{"id":1},"source":{"schema":"public","table":"b"},"op":"c"})";
+  IntakeFixture f;
+  const auto tables = [&] {
+    const auto batch = f.lanes.change(f.lane_index)->take(now);
+    f.lanes.change(f.lane_index)->applied();
+    const auto& slice = batch->slices.at(0);
+    return slice.relation == nullptr
+               ? std::string{"none"}
+               : to_string(*slice.relation) + (slice.has_several_relations ? " and others" : "");
+  };
+  f.accept(10, std::nullopt);  // guessed from the topic's name: not worth remembering
+  CHECK(tables() == "none");
+  f.accept(11, of_b);
+  f.accept(12, of_b);
+  CHECK(tables() == "public.b");
+  f.accept(13, std::nullopt);
+  CHECK(tables() == "none");
+  f.accept(14, row);
+  CHECK(tables() == "public.a");  // that it was another before is in lockstep.progress
+  f.accept(15, of_b);
+  f.accept(16, row);
+  f.accept(17, row);
+  CHECK(tables() == "public.a and others");
 }
 
 TEST_CASE("intake: one that can't be decoded stops its lane in front of it") {

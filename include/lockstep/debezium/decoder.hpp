@@ -80,6 +80,11 @@ class Decoder {
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
+  /// What was known of the topic when it was last read, perhaps by another decoder; before its
+  /// first record. Without it the table of a tombstone that comes first is guessed from the topic's
+  /// name.
+  void remember(std::string_view topic, const SourceTables& tables);
+
   /// Cells and keys of the change are copied into `arena`; nothing points into `record` afterwards.
   /// Change::offset is left for the caller.
   Decoded decode(const RawRecord& record, Arena& arena);

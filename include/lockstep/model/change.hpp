@@ -75,6 +75,13 @@ inline std::string to_string(const Relation& relation) {
   return relation.schema + "." + relation.table;
 }
 
+/// Which tables of the source a topic's changes were of: what a tombstone does not say.
+struct SourceTables {
+  Relation last;             ///< of the newest change
+  bool are_several = false;  ///< there were changes of others before it
+  bool operator==(const SourceTables&) const = default;
+};
+
 /// One value of a row: NULL, or bytes in the form that the column's ValueType says. Points into
 /// the arena of its batch. Unchanged: the source did not send the value, since the update left it
 /// as it was and it is TOASTed; the target has it.
