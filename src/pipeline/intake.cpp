@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "lockstep/model/advice.hpp"
@@ -37,6 +38,7 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
   auto raw = record.raw;
   raw.follows = batch.records > 0;
   auto decoded = decoder_.decode(raw, batch.arena);
+  for (const auto& loss : decoder_.losses()) report_.lost(record.raw.topic, loss);
   if (auto fault = fault_of(record, decoded, batch.arena)) {
     const auto refusal = refusal_of(record, *fault, now);
     if (!refusal) put_letter(batch, *entry, record, *fault);
@@ -72,7 +74,6 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
     }
   }
   keep(batch, *entry, record, decoded);
-  for (const auto& loss : decoder_.losses()) report_.lost(record.raw.topic, loss);
   lane->filled();
 }
 
@@ -96,6 +97,9 @@ void Intake::keep(Batch& batch, Ledger::Entry& entry, const Record& record,
   if (auto* const change = std::get_if<Change>(&decoded)) {
     change->partition = record.partition;
     change->offset = record.offset;
+    const auto losses = decoder_.losses();
+    change->lossy_values = static_cast<std::uint16_t>(std::count_if(
+        losses.begin(), losses.end(), [](const auto& loss) { return loss.of_value; }));
     if (change->source_ts_us != 0) slice.source_ts_us = change->source_ts_us;
     if (!change->source_position.empty()) slice.source_position = change->source_position;
     if (record.raw.value) {

@@ -122,12 +122,13 @@ struct Key {
 /// One change of one table, decoded. All it points to lives in its batch's arena or its decoder.
 struct Change {
   Op op = Op::create;
-  bool has_key = true;         ///< false: of a table without one; see `key`
-  bool has_unchanged = false;  ///< there are cells in `row` that the source did not send
+  bool has_key : 1 = true;         ///< false: of a table without one; see `key`
+  bool has_unchanged : 1 = false;  ///< there are cells in `row` that the source did not send
   /// Whether it stands in order with all changes of its topic, whatever their keys: there is one
   /// partition only.
-  bool in_order = false;
-  std::int32_t partition = 0;  ///< of the record; which topic's, its batch's slices say
+  bool in_order : 1 = false;
+  std::uint16_t lossy_values = 0;  ///< that the connector has not sent as they were
+  std::int32_t partition = 0;      ///< of the record; which topic's, its batch's slices say
   const Relation* relation = nullptr;
 
   /// The record's key: what Debezium takes for the row's identity. No cells for a truncate. Of a
