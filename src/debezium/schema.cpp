@@ -93,9 +93,9 @@ std::string fingerprint(const std::vector<Column>& columns) {
 
 }  // namespace
 
-const Problem too_many_layouts{
+const Problem too_many_layouts = of_setup(
     "more than 10000 different lists of columns so far: the topic is not what it should be, or "
-    "restart the daemon"};
+    "restart the daemon");
 
 const Layout* Layouts::intern(std::vector<Column> columns) {
   std::string key = fingerprint(columns);
@@ -108,7 +108,7 @@ const Layout* Layouts::intern(std::vector<Column> columns) {
 Result<RowSchema, Problem> row_schema(simdjson::dom::object schema, Layouts& layouts) {
   simdjson::dom::array fields;
   if (string_at(schema, "type") != "struct" || schema["fields"].get(fields) != simdjson::SUCCESS) {
-    return Problem{"its schema is no struct"};
+    return of_setup("its schema is no struct");
   }
   std::vector<Column> columns;
   std::vector<std::string_view> unseen;
@@ -117,7 +117,7 @@ Result<RowSchema, Problem> row_schema(simdjson::dom::object schema, Layouts& lay
     simdjson::dom::object field;
     std::string_view name;
     if (element.get(field) != simdjson::SUCCESS || field["field"].get(name) != simdjson::SUCCESS) {
-      return Problem{"its schema has a field without a name"};
+      return of_setup("its schema has a field without a name");
     }
     const ConnectType type = connect_type(field);
     const bool is_array = type.name.empty() && type.type == "array";
@@ -128,8 +128,8 @@ Result<RowSchema, Problem> row_schema(simdjson::dom::object schema, Layouts& lay
         reader.value_type == ValueType::unsupported || reader.value_type == ValueType::varbits;
     const std::optional<std::int64_t> parameter = has_no_length ? 0 : parameter_of(scalar);
     if (!parameter) {
-      return Problem{"column \"" + std::string{name} + "\" (" + description +
-                     "): the schema lacks the type's scale or length"};
+      return of_setup("column \"" + std::string{name} + "\" (" + description +
+                      "): the schema lacks the type's scale or length");
     }
     row.columns.push_back({.key = json_key(name),
                            .reader = is_array ? &array_reader : &reader,

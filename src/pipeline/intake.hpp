@@ -48,7 +48,8 @@ class Intake {
   struct Fault {
     Letter::Stage stage;
     std::string cause;
-    std::string row_key;  ///< empty: not known
+    std::string row_key{};    ///< empty: not known
+    std::string no_letter{};  ///< why its table stops all the same; empty: it does not
   };
 
   /// The batch takes the record, whatever it is.
@@ -56,6 +57,7 @@ class Intake {
   void keep(Batch& batch, Ledger::Entry& entry, const Record& record, debezium::Decoded& decoded);
   void stop(std::size_t lane, const Record& record, const std::string& cause, Time now);
 
+  Fault fault_of_bad(const Record& record, const debezium::BadRecord& bad, Arena& arena);
   std::optional<Fault> fault_of(const Record& record, const debezium::Decoded& decoded,
                                 Arena& arena);
   /// What keeps it from being one; nullopt: nothing, it is parked.

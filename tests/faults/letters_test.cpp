@@ -199,6 +199,10 @@ TEST_CASE("what is wrong with a table is no dead letter, and neither is a flood"
   Feed flooded{test.kafka, test.target, "flooded"};
   Feed missing{test.kafka, test.target, "missing"};
   Feed sound{test.kafka, test.target, "sound"};
+  Feed flattened{test.kafka, test.target, "flattened"};
+  flattened.load(50, 20);
+  const auto before_flattened = flattened.end();
+  test.kafka.produce(flattened.topic, 0, flattened.key(1), R"({"id":1,"version":7,"note":"x"})");
   test.target.exec("DROP TABLE " + missing.name);
   missing.upsert(1);
   flooded.load(50, 20);
@@ -211,10 +215,14 @@ TEST_CASE("what is wrong with a table is no dead letter, and neither is a flood"
   flooded.load(50, 20, 2);
   sound.load(50, 20);
 
-  Daemon daemon{test.pipeline, test.config({flooded.topic, missing.topic, sound.topic}, "5")};
-  daemon.await_log("table stopped", seconds{30}, 2);
+  Daemon daemon{test.pipeline,
+                test.config({flooded.topic, missing.topic, sound.topic, flattened.topic}, "5")};
+  daemon.await_log("table stopped", seconds{30}, 3);
   sound.await_equal(test.target);
   CHECK(daemon.count_in_log("does not exist") == 1);
+  CHECK(daemon.count_in_log("take the ExtractNewRecordState transform out; no dead letter") == 1);
+  eventually(seconds{10}, "what was before the flattened record is passed",
+             [&] { return flattened.progress(test.target, test.pipeline) == before_flattened; });
   CHECK(daemon.count_in_log("5 dead letters in a minute") == 1);
   CHECK(daemon.count_in_log("dead letter, the table goes on") == 5);
   eventually(seconds{10}, "what was before the flood is passed",
@@ -226,5 +234,42 @@ TEST_CASE("what is wrong with a table is no dead letter, and neither is a flood"
   daemon.reload();
   flooded.await_equal(test.target);
   CHECK(test.parked() == 12);
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a refused change of a row's key stops its table, and goes on once that is mended") {
+  LettersTest test{"key_change"};
+  Feed feed{test.kafka, test.target, "key_change"};
+  Feed sound{test.kafka, test.target, "key_change_sound"};
+  test.target.exec("ALTER TABLE " + feed.name + " ADD CONSTRAINT small CHECK (id < 100)");
+  feed.load(20, 10);
+  feed.upsert(50, "moved");
+  feed.flush();
+  test.kafka.produce(feed.topic, 0, feed.key(50), feed.value('d', 50, 1000, ""),
+                     {{"__debezium.newkey", R"({"id":150})"}});
+  test.kafka.produce(feed.topic, 0, feed.key(50), std::nullopt,
+                     {{"__debezium.newkey", R"({"id":150})"}});
+  test.kafka.produce(feed.topic, 0, feed.key(150), feed.value('c', 150, 1001, "moved"),
+                     {{"__debezium.oldkey", R"({"id":50})"}});
+  test.kafka.flush();
+  sound.load(20, 10);
+  Daemon daemon{test.pipeline, test.config({feed.topic, sound.topic}, "60")};
+  daemon.await_log("table stopped", seconds{30});
+  CHECK(daemon.lines_with("table stopped")[0].find(
+            "no dead letter, since it gives its row another key, and a row is parked by one; mend "
+            "what it is refused for, or move the position past it") != std::string::npos);
+  sound.await_equal(test.target);
+  eventually(seconds{30}, "what was before the record is applied", [&] {
+    return test.target.text("SELECT string_agg(note, '') FROM " + feed.name + " WHERE id = 50") ==
+           "moved";
+  });
+  CHECK(test.parked() == 0);
+
+  test.target.exec("ALTER TABLE " + feed.name + " DROP CONSTRAINT small");
+  daemon.reload();
+  eventually(seconds{30}, "the row has its new key", [&] {
+    return test.target.text("SELECT string_agg(id || note, ' ') FROM " + feed.name +
+                            " WHERE id >= 50") == "150moved";
+  });
   CHECK(daemon.stop() == 0);
 }

@@ -51,10 +51,20 @@ struct Skipped {
   SkipRule rule;
 };
 
+/// What a record that can't be used says of those to come.
+enum class Scope : std::uint8_t {
+  record,  ///< nothing: a value or a message that is not as the others are
+  setup,   ///< they are like it: of how connector, source table or topic are set up, until that is
+           ///< changed. No JSON, no envelope, a mode or a type that can't be read, rows without key
+           ///< and before, tombstones of several tables, headers that can't be read, limits
+};
+
 /// The record can't be used. `cause` is for the operator: what is wrong, in which column, what to
 /// do about it; the caller adds topic, partition and offset.
 struct BadRecord {
   std::string cause;
+  Scope scope = Scope::record;
+  bool has_old_key = false;  ///< it gives its row another key: a header says which one it had
 };
 
 using Decoded = std::variant<Change, Skipped, BadRecord>;
