@@ -29,7 +29,8 @@ class ParkedRows::Impl {
     } catch (const Refused& refused) {
       return SinkError{SinkError::Kind::refused, refused.message};
     } catch (const Moved&) {
-      return SinkError{SinkError::Kind::moved, "another change of the row has come meanwhile"};
+      return SinkError{SinkError::Kind::moved,
+                       "another change of the row has come meanwhile, or it was let go: try again"};
     }
   }
 
