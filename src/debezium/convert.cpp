@@ -144,9 +144,9 @@ Converted read_binary_text(const ColumnReader&, JsonValue& value, Reading& at) {
                           ? std::nullopt
                           : bytes_of_base64(*text, at.arena, Base64::standard_or_url_safe);
   if (may_be_hex && base64 && !text->empty()) {
-    return Problem{
+    return of_setup(
         "the value may be hexadecimal or base64: say connector: {binary.handling.mode: …} in the "
-        "pipeline's configuration, or set binary.handling.mode=bytes on the connector"};
+        "pipeline's configuration, or set binary.handling.mode=bytes on the connector");
   }
   if (may_be_hex) return Cell{bytes_of_hex(*text, at.arena)};
   if (!base64) {
@@ -466,7 +466,7 @@ Converted read_point(const ColumnReader&, JsonValue& value, Reading& at) {
 Converted read_nothing(const ColumnReader& column, JsonValue&, Reading&) {
   std::string text = "no converter for values of this type";
   if (!column.reader->advice.empty()) text.append("; ").append(column.reader->advice);
-  return Problem{std::move(text)};
+  return of_setup(std::move(text));
 }
 
 constexpr auto unsupported = ValueType::unsupported;

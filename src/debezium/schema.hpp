@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "lockstep/debezium/decoder.hpp"
@@ -21,7 +22,12 @@ struct Reader;
 /// In the decoder's inner results; what it says is a part of a BadRecord's cause.
 struct Problem {
   std::string text;
+  Scope scope = Scope::record;
 };
+
+inline Problem of_setup(std::string text) {
+  return {std::move(text), Scope::setup};
+}
 
 /// A column's type as Kafka Connect's schema describes it.
 struct ConnectType {

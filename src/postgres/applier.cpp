@@ -187,7 +187,7 @@ Applier::Applier(const SinkConfig& config, std::shared_ptr<SharedTables> shared)
   if (config.parks_keys) parking_.emplace(session_, config.pipeline);
 }
 
-Positions Applier::positions(const std::vector<TopicPartition>& partitions) {
+SinkPositions Applier::positions(const std::vector<TopicPartition>& partitions) {
   pqxx::work tx{session_.connection()};
   return progress_.read(tx, partitions);
 }

@@ -39,7 +39,7 @@ class Applier {
  public:
   Applier(const SinkConfig& config, std::shared_ptr<SharedTables> shared);
 
-  Positions positions(const std::vector<TopicPartition>& partitions);
+  SinkPositions positions(const std::vector<TopicPartition>& partitions);
   // Where the configuration keeps parked keys:
   ParkedKeys parked(const std::set<std::string>& topics);
   std::vector<ParkedRow> parked_rows();

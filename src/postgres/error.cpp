@@ -138,6 +138,11 @@ SinkError::Kind kind_of(std::string_view sqlstate) {
   return Kind::refused;
 }
 
+SinkError with_rights(SinkError error) {
+  if (error.sqlstate == "42501") error.message += std::string{"; "} + see_rights;
+  return error;
+}
+
 ErrorFields fields_of(std::string_view what) {
   std::vector<std::string_view> lines;
   while (!what.empty()) {

@@ -11,16 +11,16 @@ namespace lockstep::postgres {
 namespace {
 
 constexpr auto written_with = "SELECT, INSERT, UPDATE, DELETE";
-constexpr auto see_rights = "docs/operation.md, Rights on the target";
 
 class PostgresSink : public Sink {
  public:
   PostgresSink(SinkConfig config, std::shared_ptr<SharedTables> shared)
       : config_{std::move(config)}, shared_{std::move(shared)} {}
 
-  Result<Positions, SinkError> positions(const std::vector<TopicPartition>& partitions) override {
+  Result<SinkPositions, SinkError> positions(
+      const std::vector<TopicPartition>& partitions) override {
     if (auto connected = connect(); !connected) return connected.error();
-    Positions found;
+    SinkPositions found;
     auto read = translating_errors([&] { found = applier_->positions(partitions); });
     if (read) return found;
     applier_.reset();
@@ -63,16 +63,19 @@ class PostgresSink : public Sink {
   /// about one table: all wait until it is mended.
   static SinkError waiting(SinkError error) {
     error.kind = SinkError::Kind::unavailable;
-    if (error.sqlstate == "42501") error.message += std::string{"; "} + see_rights;
-    return error;
+    return with_rights(std::move(error));
   }
 
   Result<Done, SinkError> connect() {
     if (applier_) return done;
-    auto connected =
-        translating_errors([&] { applier_ = std::make_unique<Applier>(config_, shared_); });
-    if (!connected) return waiting(connected.error());
-    return connected;
+    try {
+      auto connected =
+          translating_errors([&] { applier_ = std::make_unique<Applier>(config_, shared_); });
+      if (!connected) return waiting(connected.error());
+      return connected;
+    } catch (const Refused& refused) {
+      return SinkError{SinkError::Kind::unavailable, refused.message};
+    }
   }
 
   /// Nothing is wrong with the connection or its statements.
@@ -198,24 +201,37 @@ class PostgresSink : public Sink {
   std::optional<Stuck> stuck_;  ///< where the last apply_in_parts() has ended
 };
 
-/// Whether the session's role may keep its position. Errors: what it may not.
-Result<Done, SinkError> check_progress(pqxx::transaction_base& tx) {
+/// What the session's role lacks to keep this table of schema lockstep; empty: nothing.
+std::string lacking_to_keep(pqxx::transaction_base& tx, const std::string& table,
+                            const std::string& rights) {
   // Looked up in the catalog: to_regclass() fails for who may not use the schema.
-  const auto found = tx.exec(
-      "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'progress' AND relnamespace = n.oid), "
+  const auto found = query(
+      tx,
+      "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 AND relnamespace = n.oid), "
       "CASE WHEN n.oid IS NULL THEN has_database_privilege(current_database(), 'CREATE') "
-      "ELSE has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE') END, "
-      "current_user FROM (VALUES (1)) one LEFT JOIN pg_namespace n ON n.nspname = 'lockstep'");
-  std::string lacks;
-  if (found[0][0].as<bool>()) {
-    lacks = lacking_rights(tx, {"lockstep", "progress"}, "SELECT, INSERT, UPDATE");
-  } else if (!found[0][1].as<bool>()) {
-    lacks = "the right to make it";
+      "ELSE has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE') END "
+      "FROM (VALUES (1)) one LEFT JOIN pg_namespace n ON n.nspname = 'lockstep'",
+      table);
+  if (found[0][0].as<bool>()) return lacking_rights(tx, {"lockstep", table}, rights);
+  return found[0][1].as<bool>() ? "" : "the right to make it";
+}
+
+/// Whether the session's role may keep its position, and its parked keys. Errors: what it may not.
+Result<Done, SinkError> check_own_tables(pqxx::transaction_base& tx, const SinkConfig& config) {
+  std::vector<std::pair<std::string, std::string>> tables{{"progress", "SELECT, INSERT, UPDATE"}};
+  if (config.parks_keys) tables.emplace_back("parked", written_with);
+  for (const auto& [table, rights] : tables) {
+    const auto lacks = lacking_to_keep(tx, table, rights);
+    if (lacks.empty()) continue;
+    const std::string role = tx.exec("SELECT current_user")[0][0].c_str();
+    return SinkError{SinkError::Kind::unavailable, "on lockstep." + table + ", role " + role +
+                                                       " lacks " + lacks + ": " + see_rights};
   }
-  if (lacks.empty()) return done;
-  return SinkError{SinkError::Kind::unavailable, "on lockstep.progress, role " +
-                                                     std::string{found[0][2].c_str()} + " lacks " +
-                                                     lacks + ": " + see_rights};
+  if (tx.exec("SELECT to_regclass('lockstep.progress') IS NULL")[0][0].as<bool>()) return done;
+  if (auto why_not = why_not_upgraded(tx); !why_not.empty()) {
+    return SinkError{SinkError::Kind::unavailable, std::move(why_not)};
+  }
+  return done;
 }
 
 std::string full_name_of_rights() {
@@ -343,11 +359,11 @@ std::vector<std::unique_ptr<Sink>> make_sinks(const SinkConfig& config, std::siz
 Result<std::vector<TableReport>, SinkError> check_target(const SinkConfig& config,
                                                          const std::vector<TableForm>& tables) {
   std::vector<TableReport> reports;
-  Result<Done, SinkError> progress = done;
+  Result<Done, SinkError> own_tables = done;
   auto looked = translating_errors([&] {
     Session session{config.url};
     pqxx::read_transaction tx{session.connection()};
-    progress = check_progress(tx);
+    own_tables = check_own_tables(tx, config);
     const Mapping mapping{config.schema, config.tables};
     SharedTables owners;
     for (const auto& form : tables) {
@@ -357,7 +373,7 @@ Result<std::vector<TableReport>, SinkError> check_target(const SinkConfig& confi
     }
   });
   if (!looked) return looked.error();
-  if (!progress) return progress.error();
+  if (!own_tables) return own_tables.error();
   return reports;
 }
 

@@ -27,7 +27,52 @@ TEST_CASE("sink: a batch's rows and its position become visible together") {
   CHECK(f.target.text("SELECT source_position || ' ' || extract(epoch FROM source_time)::bigint "
                       "FROM lockstep.progress WHERE pipeline = '" +
                       f.table + "'") == "[\"1\",\"2\"] 1700000000");
-  CHECK((*f.sink->positions({{"t", 0}, {"t", 1}})) == Positions{{{"t", 0}, {6}}});
+  CHECK((*f.sink->positions({{"t", 0}, {"t", 1}})) == SinkPositions{{{"t", 0}, {{6}}}});
+}
+
+TEST_CASE("sink: the table of a partition's changes is kept with its position") {
+  Fixture f{"tables"};
+  const Relation a{"public", "a"};
+  const Relation b{"odd.schema", "b"};
+  std::optional<std::int64_t> at;
+  const auto apply = [&](const Relation* relation, bool has_several) {
+    const std::int64_t next = at.value_or(0) + 1;
+    Made made{f.relation, at, next};
+    made.upsert(1, "a");
+    made.batch.slices[0].relation = relation;
+    made.batch.slices[0].has_several_relations = has_several;
+    REQUIRE(f.sink->apply(made.batch));
+    at = next;
+  };
+  const auto kept = [&] { return f.open()->positions({{"t", 0}})->at({"t", 0}).tables; };
+  apply(nullptr, false);
+  CHECK(kept() == std::nullopt);
+  SECTION("the newest counts, and a slice without one changes nothing") {
+    apply(&a, false);
+    CHECK(kept() == SourceTables{a, false});
+    apply(&a, false);
+    apply(nullptr, false);
+    CHECK(kept() == SourceTables{a, false});
+  }
+  SECTION("a second one, in the same slice or in a later one, is not forgotten") {
+    apply(&a, false);
+    const bool in_one_slice = GENERATE(true, false);
+    apply(in_one_slice ? &a : &b, in_one_slice);
+    CHECK(kept() == SourceTables{in_one_slice ? a : b, true});
+    apply(&b, false);
+    CHECK(kept() == SourceTables{b, true});
+  }
+}
+
+TEST_CASE("sink: a first slice of several tables keeps that") {
+  Fixture f{"first_tables"};
+  const Relation a{"", "a"};  // of a source without schemas
+  Made made{f.relation, std::nullopt, 1};
+  made.upsert(1, "a");
+  made.batch.slices[0].relation = &a;
+  made.batch.slices[0].has_several_relations = true;
+  REQUIRE(f.sink->apply(made.batch));
+  CHECK(f.sink->positions({{"t", 0}})->at({"t", 0}).tables == SourceTables{a, true});
 }
 
 TEST_CASE("sink: a truncate empties the table before the rows that came after it") {

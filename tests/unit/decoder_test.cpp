@@ -1220,6 +1220,71 @@ TEST_CASE("decode: a column's name and type are without NUL characters") {
   }
 }
 
+TEST_CASE("decode: what is of the setup, and what of a record, is told") {
+  constexpr auto setup = debezium::Scope::setup;
+  constexpr auto record = debezium::Scope::record;
+  struct Case {
+    std::string_view name;
+    debezium::Scope want;
+    Record is;
+  };
+  const auto typed = [](const std::string& type, const std::string& value) {
+    return one_column(R"({"type":)" + type + R"(,"field":"x"})", value);
+  };
+  const std::string bytea = R"("string","parameters":{"__debezium.source.column.type":"BYTEA"})";
+  const Case cases[] = {
+      {"Avro", setup, {.key = key, .value = std::string{"\0\0\0\0\1abc", 8}}},
+      {"a string of Connect's", setup, {.key = key, .value = "Struct{after=Struct{id=1}}"}},
+      {"a key that is none", setup, bare(R"({"id":1})", "c", "Struct{id=1}")},
+      {"flattened", setup, {.key = key, .value = R"({"id":1})"}},
+      {"a transform has taken a field",
+       setup,
+       {.key = key, .value = R"({"schema":{"type":"string"},"payload":"x"})"}},
+      {"no source table",
+       setup,
+       {.key = key, .value = R"({"after":{"id":1},"op":"c","source":{}})"}},
+      {"a type without converter", setup,
+       typed(R"("string","name":"com.example.Secret")", R"("x")")},
+      {"hexadecimal or base64", setup, typed(bytea, R"("beef")")},
+      {"no scale", setup, typed(R"("bytes","name":"org.apache.kafka.connect.data.Decimal")", "1")},
+      {"neither key nor before",
+       setup,
+       {.key = std::nullopt,
+        .value = R"({"before":null,"after":null,"source":)" + source + R"(,"op":"d"})"}},
+      {"malformed", record, {.key = key, .value = "{nonsense"}},
+      {"text", record, {.key = key, .value = "hello"}},
+      {"empty", record, {.key = key, .value = ""}},
+      {"an op", record, bare(R"({"id":1})", "x")},
+      {"a value", record, typed(R"("int32")", R"("many")")},
+      {"a value out of range", record,
+       typed(R"("int64","name":"io.debezium.time.MicroTimestamp")", "9223372036854775807")},
+      {"a column too many",
+       record,
+       {.key = key,
+        .value = R"({"schema":{"type":"struct","fields":[{"type":"struct","fields":[],)"
+                 R"("field":"after"}]},"payload":{"after":{"x":1},"source":)" +
+                 source + R"(,"op":"c"}})"}},
+      {"a tombstone of a table that is not known",
+       record,
+       {.topic = "renamed", .key = key, .value = {}}},
+  };
+  for (const auto& c : cases) {
+    INFO(c.name);
+    Decoder decoder;
+    Arena arena;
+    const auto decoded = decode(decoder, arena, c.is);
+    INFO(text_of(decoded));
+    REQUIRE(std::holds_alternative<BadRecord>(decoded));
+    CHECK(std::get<BadRecord>(decoded).scope == c.want);
+  }
+  Decoder decoder;
+  decoder.remember("both", {{"public", "a"}, true});
+  Arena arena;
+  const auto decoded = decode(decoder, arena, {.topic = "both", .key = key, .value = {}});
+  REQUIRE(std::holds_alternative<BadRecord>(decoded));
+  CHECK(std::get<BadRecord>(decoded).scope == setup);
+}
+
 TEST_CASE("decode: rows and their schema") {
   struct Case {
     std::string_view name;
@@ -1293,6 +1358,29 @@ TEST_CASE("decode: a tombstone's table") {
                ContainsSubstring("bad: "));
     CHECK_THAT(decode_to_text({.topic = ".a", .key = key_of_2, .value = {}}),
                ContainsSubstring("bad: "));
+  }
+  SECTION("is what was remembered, whatever the topic is named") {
+    Decoder decoder;
+    decoder.remember("renamed", {{"public", "users"}});
+    decoder.remember("a.b.c.d", {{"public", "with.dots"}});
+    CHECK(decode_to_text(decoder, {.topic = "renamed", .key = key_of_2, .value = {}}) ==
+          "remove public.users {id=#2} - 0 ");
+    CHECK(decode_to_text(decoder, {.topic = "a.b.c.d", .key = key_of_2, .value = {}}) ==
+          "remove public.with.dots {id=#2} - 0 ");
+  }
+  SECTION("is unknown where several tables were remembered, or another comes behind") {
+    const auto several = ContainsSubstring("bad: tombstone in a topic of several tables");
+    Decoder decoder;
+    decoder.remember("both", {{"public", "a"}, true});
+    CHECK_THAT(decode_to_text(decoder, {.topic = "both", .key = key_of_2, .value = {}}), several);
+    auto change = bare(R"({"id":1})");
+    change.topic = "then";
+    decoder.remember("then", {{"public", "t"}});
+    decode_to_text(decoder, change);
+    CHECK(decode_to_text(decoder, {.topic = "then", .key = key_of_2, .value = {}}) ==
+          "remove public.t {id=#2} - 0 ");
+    decoder.remember("then", {{"public", "a"}});  // of another partition
+    CHECK_THAT(decode_to_text(decoder, {.topic = "then", .key = key_of_2, .value = {}}), several);
   }
   SECTION("is unknown where a topic is of several tables") {
     Decoder decoder;
