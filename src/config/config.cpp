@@ -1,8 +1,11 @@
 #include "lockstep/config/config.hpp"
 
+#include <yaml-cpp/eventhandler.h>
+
 #include <algorithm>
 #include <charconv>
 #include <initializer_list>
+#include <sstream>
 #include <utility>
 
 #include "file.hpp"

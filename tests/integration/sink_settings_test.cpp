@@ -91,8 +91,10 @@ TEST_CASE("sink: a role with the documented rights, and no more, is enough") {
   REQUIRE(sink->apply(std::move(Made{relation, 3, 5}.upsert(2, "c").remove(1)).batch));
   CHECK(target.text("SELECT string_agg(id || v, ' ') FROM t") == "2c");
   Made with_letter{relation, 5, 6};
-  with_letter.batch.letters.push_back(
-      {.stage = Letter::Stage::apply, .topic = "t", .row_key = "id=\"9\""});
+  Letter& letter = with_letter.batch.letters.emplace_back();
+  letter.stage = Letter::Stage::apply;
+  letter.topic = "t";
+  letter.row_key = "id=\"9\"";
   REQUIRE(sink->apply(with_letter.batch));
   Made truncated{relation, 6, 7};
   truncated.batch.unparks = true;
