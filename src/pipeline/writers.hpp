@@ -43,7 +43,7 @@ class Writers {
   using Job = std::variant<ReadPositions, Apply, Ping>;
 
   struct Standing {
-    Positions positions;
+    SinkPositions positions;
     ParkedKeys parked;
   };
   struct Answer {
