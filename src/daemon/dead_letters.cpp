@@ -13,6 +13,7 @@
 #include "lockstep/kafka/newest.hpp"
 #include "lockstep/postgres/parked.hpp"
 #include "recipe.hpp"
+#include "show_letters.hpp"
 
 namespace lockstep::daemon {
 
@@ -166,6 +167,9 @@ bool dead_letters(const config::Config& config, const config::Pipeline& pipeline
     return (!request.topic.empty() && row.topic != request.topic) ||
            (!request.key.empty() && row.row_key != request.key);
   });
+  if (request.action == "show" || request.json) {
+    return show_letters(config, pipeline, rows, request);
+  }
   if (rows.empty()) std::cout << pipeline.name << ": no such row is parked\n";
   if (request.action == "retry") return rows.empty() || retry(config, pipeline, parked, rows);
   if (request.action == "discard") return discard(pipeline, parked, rows);
