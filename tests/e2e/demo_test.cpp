@@ -22,6 +22,9 @@ TEST_CASE("the demo's twelve changes arrive, and leave nothing behind") {
   DaemonConfig config{unique("demo"), {}};
   for (const auto& table : tables) config.topics.push_back(connector.topic(table));
   Daemon daemon{config.pipeline, config};
+  for (const auto& topic : config.topics) {  // equal they may have been before
+    daemon.await_log("next=" + topic + "[0]@", std::chrono::seconds{60});
+  }
   for (const auto& table : tables) await_equal(source, target, table);
 
   // The configuration of this stack, in the place where the tools look for it.
