@@ -28,7 +28,7 @@ usage: ./setup.sh [up|down|reset|status|logs [SERVICE]] [--engine docker|local]
 
 Ports: SOURCE_PORT (5432)  TARGET_PORT (5433)  KAFKA_PORT (9092)  CONNECT_PORT (8083), for example
   SOURCE_PORT=15432 ./setup.sh
-Moved ports are written into .env, where Docker Compose, lockstepd, demo and check_target_db find them.
+Moved ports are written into .env, where Docker Compose, lockstepd and the tools find them.
 END
 }
 
@@ -153,6 +153,7 @@ local_hints() {
   change a row      PGPASSWORD=postgres psql -h localhost -p $SOURCE_PORT -U postgres source_db -c "UPDATE users SET name = 'Ada King' WHERE id = 1"
   and see it there  build/bin/check_target_db users
   watch changes go  build/bin/demo
+  make many more    build/bin/generate_changes -Q 1000 --rate 50
 END
 }
 
@@ -183,6 +184,7 @@ find_compose() {
 compose() { "${compose_command[@]}" "$@"; }
 
 docker_up() {
+  local service
   docker_check_ports
   step images "PostgreSQL, Kafka and Connect, lockstepd (log: .local/log/images.log)"
   mkdir -p "$LOG_DIR"
@@ -191,6 +193,10 @@ docker_up() {
   step stack "PostgreSQL source and target, Kafka, Kafka Connect"
   compose up -d source target kafka connect >"$(log_of containers)" 2>&1 ||
     fail_with_log containers "the containers did not start: see also ./setup.sh logs"
+  # Those that run already have not seen init scripts that are new.
+  for service in source target; do
+    compose exec -T "$service" /lockstep/tools/stack/local.sh up "$service" || die "the $service could not be filled"
+  done
   step connector "postgres-connector"
   compose exec -T connect /lockstep/tools/stack/local.sh connector ||
     die "the connector does not run: see ./setup.sh logs connect"
@@ -255,6 +261,7 @@ docker_hints() {
   change a row      $compose exec source psql -h localhost -U postgres source_db -c "UPDATE users SET name = 'Ada King' WHERE id = 1"
   and see it there  $compose exec lockstepd check_target_db users
   watch changes go  $compose exec lockstepd demo
+  make many more    $compose exec lockstepd generate_changes -Q 1000 --rate 50
 END
 }
 
@@ -293,15 +300,18 @@ remember() {
   remember_ports
 }
 
+# The sample tables, of init-scripts/.
+tables=(users orders super_heroes package_status)
+
 up() {
-  local rows
+  local table rows=
   [[ ! -e build || -w build ]] ||
     die "build/ belongs to $(stat -c %U build): run this under that account, or give the folder away"
   "${engine}_up"
   wait_for_rows
   wait_for_change
-  rows="$("${engine}_sql" target 'SELECT count(*) FROM users') users, $("${engine}_sql" target 'SELECT count(*) FROM orders') orders"
-  step target "holds what the source holds: $rows ($SECONDS s in all)"
+  for table in "${tables[@]}"; do rows+=", $(count target "$table") $table"; done
+  step target "holds what the source holds: ${rows#, } ($SECONDS s in all)"
   cat <<END
 
 source     postgresql://postgres:postgres@localhost:$SOURCE_PORT/source_db
@@ -340,13 +350,27 @@ same_count() {
 
 wait_for_rows() {
   local table
-  for table in users orders; do await 60 "the target does not have as many $table as the source" same_count "$table"; done
+  for table in "${tables[@]}"; do
+    send_at=$((SECONDS + 5)) # what the connector's snapshot holds is there by then
+    await 60 "the target does not have as many rows of $table as the source" rows_arrived "$table"
+  done
+}
+
+# A connector's snapshot holds the tables that it had in its list when it started for the first time. Of one that came
+# later it sends what is written from then on: so each row is written, with the values that it has.
+rows_arrived() { # TABLE
+  same_count "$1" && return
+  if ((SECONDS >= send_at)) && [[ $(count target "$1") == 0 ]]; then
+    "${engine}_sql" source "UPDATE $1 SET id = id"
+    send_at=$((SECONDS + 5)) # the connector may not have begun anew when it was written
+  fi
+  return 1
 }
 
 # Equal counts may be of yesterday. A row that is written with the values that it has shows that changes flow now.
 wait_for_change() {
   local table id before
-  for table in users orders; do
+  for table in "${tables[@]}"; do
     id=$("${engine}_sql" source "SELECT min(id) FROM $table")
     [[ -n $id ]] || continue
     before=$(synced_at "$table" "$id")

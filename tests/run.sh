@@ -145,7 +145,7 @@ run_tier() {
       ;;
     integration)
       tools/packages.sh build tests stack
-      begin_stack kafka kafka target
+      begin_stack kafka source kafka target
       export LOCKSTEP_LANE_DEBEZIUM=$LOCKSTEP_LANE_KAFKA # Debezium is of the other lane's e2e tests only
       stage build build all
       finish stack-kafka

@@ -1,16 +1,10 @@
 // Prints what the target database holds: its tables, or the rows of one of them.
 
-#include <unistd.h>
-
-#include <CLI/CLI.hpp>
-#include <algorithm>
-#include <clocale>
 #include <cstdint>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,26 +13,19 @@
 #include "lockstep/config/nearest.hpp"
 #include "lockstep/postgres/catalog.hpp"
 #include "lockstep/postgres/mapping.hpp"
+#include "program.hpp"
+#include "terminal.hpp"
 #include "text_table.hpp"
 
 namespace lockstep::tools {
 namespace {
 
-constexpr std::size_t widest_cell_on_terminal = 40;
-
 struct Options {
   std::string table;
   std::string where;
-  std::string config = "config/lockstep.yaml";
-  std::string pipeline;
   std::int64_t limit = 20;
   std::int64_t offset = 0;
   bool json = false;
-};
-
-/// A table that the user named and that is not there, and the like: said without "ERROR".
-struct Mistake : std::runtime_error {
-  using std::runtime_error::runtime_error;
 };
 
 struct Table {
@@ -50,10 +37,6 @@ struct Table {
   std::string qualified() const { return schema + "." + name; }
   std::string sql() const { return postgres::quoted_name({schema, name}); }
 };
-
-std::size_t widest_cell() {
-  return ::isatty(STDOUT_FILENO) != 0 ? widest_cell_on_terminal : 0;
-}
 
 std::optional<std::string> text(const pqxx::field& field) {
   if (field.is_null()) return std::nullopt;
@@ -125,7 +108,7 @@ Table find_table(pqxx::transaction_base& tx, const std::string& wanted,
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     message += (i == 0 ? "; did you mean " : " or ") + candidates[i];
   }
-  throw Mistake{message + (candidates.empty() ? "; without a name, all tables are listed" : "?")};
+  throw Failure{message + (candidates.empty() ? "; without a name, all tables are listed" : "?")};
 }
 
 /// The exact count, or the planner's guess with a ~ in front where counting takes too long.
@@ -159,7 +142,7 @@ bool print_tables(pqxx::connection& connection, const config::PostgresSink& sink
   }
   const std::string newest_title =
       "newest " + (sink.synced_at.empty() ? "synced_at" : sink.synced_at);
-  TextTable shown{{{"table"}, {"rows", true}, {newest_title}}, widest_cell()};
+  TextTable shown{{{"table"}, {"rows", true}, {newest_title}}};
   using Json = nlohmann::ordered_json;
   auto array = Json::array();
   bool complete = true;
@@ -170,7 +153,7 @@ bool print_tables(pqxx::connection& connection, const config::PostgresSink& sink
       rows = count_rows(connection, table);
       time = newest(connection, table, sink.synced_at);
     } catch (const pqxx::sql_error& error) {  // no permission, a lock: the other tables are shown
-      std::cerr << "error: " << table.qualified() << ": " << one_line(error) << '\n';
+      std::cerr << error_mark() << table.qualified() << ": " << one_line(error) << '\n';
       complete = false;
     }
     shown.add({table.qualified(), rows.value_or("?"), time.value_or("-")});
@@ -210,7 +193,7 @@ void print_aligned(const pqxx::result& rows) {
   for (pqxx::row::size_type i = 0; i < rows.columns(); ++i) {
     columns.push_back({rows.column_name(i), is_number(rows.column_type(i))});
   }
-  TextTable table{std::move(columns), widest_cell()};
+  TextTable table{std::move(columns)};
   for (const auto& row : rows) {
     TextTable::Row cells;
     for (const auto& field : row) cells.push_back(text(field));
@@ -265,10 +248,14 @@ void print_rows(pqxx::connection& connection, const Options& options,
 
 int run(int argc, char** argv) {
   Options options;
-  CLI::App app{
+  Program program{
       "Prints what the target database holds: without a TABLE its tables with their row counts "
       "and\n"
-      "newest synced_at, with one its rows in the order of the primary key. It only reads."};
+      "newest synced_at, with one its rows in the order of the primary key. It only reads.",
+      "check_target_db\n"
+      "check_target_db users --limit 5\n"
+      "check_target_db orders --where \"status = 'paid'\" --json"};
+  auto& app = program.options();
   app.add_option("table", options.table, "a table, with its schema or without")->type_name("TABLE");
   app.add_option(
          "--where", options.where,
@@ -285,34 +272,16 @@ int run(int argc, char** argv) {
   app.add_option("--offset", options.offset, "skip so many rows first")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
-  app.add_flag("--json", options.json, "print a JSON array of objects");
-  app.add_option("-c,--config", options.config, "the daemon's configuration")
-      ->type_name("FILE")
-      ->envname("LOCKSTEP_CONFIG")
-      ->capture_default_str();
-  app.add_option("--pipeline", options.pipeline, "whose target (default: the first pipeline's)");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? ok : usage;
-  }
-  std::setlocale(LC_CTYPE, "C.UTF-8");  // for the widths of characters
-  const auto pipeline = read_pipeline(options.config, options.pipeline);
-  if (!pipeline) {
-    std::cerr << to_string(pipeline.error()) << '\n';
-    return usage;
-  }
-  try {
-    auto session = connect(pipeline->sink.url);
-    if (options.table.empty()) {
-      return print_tables(session.connection(), pipeline->sink, options.json) ? ok : failed;
-    }
-    print_rows(session.connection(), options, pipeline->sink);
-    return ok;
-  } catch (const std::exception& error) {
-    std::cerr << "error: " << one_line(error) << '\n';
-    return failed;
-  }
+  program.with_json("print a JSON array of objects");
+  program.with_pipeline();
+  return program.run(argc, argv, [&] {
+    options.json = program.json();
+    auto session = program.target();
+    const auto& sink = program.pipeline().sink;
+    if (options.table.empty()) return print_tables(session.connection(), sink, options.json);
+    print_rows(session.connection(), options, sink);
+    return true;
+  });
 }
 
 }  // namespace

@@ -1,34 +1,19 @@
 #include "database.hpp"
 
-#include <chrono>
-#include <string_view>
-#include <vector>
+#include <random>
 
-#include "lockstep/config/nearest.hpp"
+#include "program.hpp"
 
 namespace lockstep::tools {
+namespace {
 
-Result<config::Pipeline, config::Errors> read_pipeline(const std::string& file,
-                                                       const std::string& name) {
-  auto config = config::load(file);
-  if (!config) return std::move(config).error();
-  auto& pipelines = config->pipelines;
-  if (name.empty()) return std::move(pipelines.front());
-  std::vector<std::string> names;
-  for (auto& pipeline : pipelines) {
-    if (pipeline.name == name) return std::move(pipeline);
-    names.push_back(pipeline.name);
-  }
-  std::string expected;
-  for (const auto& known : names) expected += (expected.empty() ? "" : ", ") + known;
-  if (const auto meant = config::nearest(name, names); !meant.empty()) expected = meant.front();
-  return config::Errors{{file + ": no pipeline \"" + name + "\"; did you mean " + expected + "?"}};
+[[noreturn]] void refuse(pqxx::connection& source, const std::string& why) {
+  throw Failure{"source " + describe(source) + " " + why +
+                "; nothing was written. Say where the pipeline's source is: SOURCE_HOST and "
+                "SOURCE_PORT, or SOURCE_URL, also in .env"};
 }
 
-postgres::Session connect(const std::string& url) {
-  return postgres::Session{
-      url, {.application_name = "lockstep-tools", .statement_timeout = std::chrono::seconds{30}}};
-}
+}  // namespace
 
 std::string describe(pqxx::connection& connection) {
   const auto text = [](const char* value) { return std::string{value == nullptr ? "" : value}; };
@@ -36,13 +21,36 @@ std::string describe(pqxx::connection& connection) {
          text(connection.dbname());
 }
 
-std::string one_line(const std::exception& error) {
-  std::string_view text = error.what();
-  for (const std::string_view prefix : {"ERROR:", "FATAL:"}) {
-    if (text.starts_with(prefix)) text.remove_prefix(prefix.size());
+pqxx::result execute(pqxx::connection& connection, const std::string& sql) {
+  pqxx::work tx{connection};
+  auto result = query(tx, sql);
+  tx.commit();
+  return result;
+}
+
+void check_publishes(pqxx::connection& source, const std::vector<std::string>& tables) {
+  pqxx::read_transaction tx{source};
+  for (const auto& table : tables) {
+    const auto found = query(tx,
+                             "SELECT to_regclass('public.' || quote_ident($1)) IS NOT NULL,"
+                             " EXISTS (SELECT FROM pg_publication_tables"
+                             "         WHERE schemaname = 'public' AND tablename = $1)",
+                             table);
+    const std::string name = "public." + table;
+    if (!found[0][0].as<bool>()) refuse(source, "has no table " + name);
+    if (!found[0][1].as<bool>()) {
+      refuse(source, "publishes no changes of " + name + " (no publication has it)");
+    }
   }
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\n')) text.remove_prefix(1);
-  return std::string{text.substr(0, text.find('\n'))};
+}
+
+void check_differ(pqxx::connection& source, pqxx::connection& target) {
+  // A lock that is held here is held there, too, if there is here.
+  const std::string lock = std::to_string(std::random_device{}());
+  pqxx::work tx{source};
+  query(tx, "SELECT pg_advisory_xact_lock(" + lock + ")");
+  const auto free = execute(target, "SELECT pg_try_advisory_xact_lock(" + lock + ")");
+  if (!free[0][0].as<bool>()) refuse(source, "is the same database as the target");
 }
 
 }  // namespace lockstep::tools

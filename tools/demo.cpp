@@ -3,7 +3,6 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <csignal>
@@ -18,10 +17,10 @@
 #include <thread>
 
 #include "database.hpp"
-#include "lockstep/config/environment.hpp"
-#include "lockstep/config/url.hpp"
 #include "lockstep/postgres/catalog.hpp"
 #include "lockstep/postgres/mapping.hpp"
+#include "program.hpp"
+#include "terminal.hpp"
 
 namespace lockstep::tools {
 namespace {
@@ -61,8 +60,7 @@ class Demo {
   bool run();
 
  private:
-  const RowName& insert_user();
-  const RowName& insert_order();
+  const RowName& insert(RowName& row, const std::string& columns_and_values);
   const RowName& update(const RowName& row, const std::string& assignments);
   RowName remove(RowName& row);
 
@@ -80,17 +78,12 @@ class Demo {
   const config::PostgresSink& sink_;
   const postgres::Mapping mapping_{sink_.schema, sink_.tables};
   std::chrono::seconds timeout_;
+  // In the order of their foreign keys.
   RowName user_{"users", ""};
   RowName order_{"orders", ""};
+  RowName package_{"package_status", ""};
+  RowName hero_{"super_heroes", ""};
 };
-
-/// In a transaction of its own.
-pqxx::result execute(pqxx::connection& connection, const std::string& sql) {
-  pqxx::work tx{connection};
-  auto result = query(tx, sql);
-  tx.commit();
-  return result;
-}
 
 /// Distinct from those of demos that run at the same time.
 std::string unique_email() {
@@ -104,11 +97,28 @@ bool Demo::run() {
     std::function<RowName()> change;  ///< makes it, commits, and names the row
   };
   const Step steps[] = {
-      {"insert a user", [&] { return insert_user(); }},
-      {"insert an order", [&] { return insert_order(); }},
+      {"insert a user",
+       [&] { return insert(user_, "(name, email) VALUES ('Demo', '" + unique_email() + "')"); }},
+      {"insert an order",
+       [&] {
+         return insert(order_, "(user_id, product_name, quantity, price, status) VALUES (" +
+                                   user_.id + ", 'Demo ☕', 2, 19.90, 'new')");
+       }},
+      {"post a package",
+       [&] {
+         return insert(package_, "(customer_id, actual_address, next_address) VALUES (" + user_.id +
+                                     ", 'Demo Street 1', 'Zoë''s place')");
+       }},
+      {"insert a hero",
+       [&] { return insert(hero_, "(name, secret_identity) VALUES ('Captain Demo', NULL)"); }},
       {"update the user", [&] { return update(user_, "name = 'Zoë Demo', updated_at = now()"); }},
       {"update the order",
        [&] { return update(order_, "status = 'paid', quantity = 3, updated_at = now()"); }},
+      {"move the package",
+       [&] { return update(package_, "status = 'In Transit', updated_at = now()"); }},
+      {"update the hero", [&] { return update(hero_, "powers = 'flight'"); }},
+      {"delete the hero", [&] { return remove(hero_); }},
+      {"delete the package", [&] { return remove(package_); }},
       {"delete the order", [&] { return remove(order_); }},
       {"delete the user", [&] { return remove(user_); }},
   };
@@ -120,10 +130,10 @@ bool Demo::run() {
       const RowName row = step.change();
       const milliseconds latency = await(row, before_us);
       slowest = std::max(slowest, latency);
-      std::cout << "✓" << std::right << std::setw(7) << latency.count() << " ms   " << row.table
-                << " " << row.id << std::endl;
+      std::cout << green("✓") << std::right << std::setw(7) << latency.count() << " ms   "
+                << row.table << " " << row.id << std::endl;
     } catch (const std::exception& error) {
-      std::cout << "✗ " << one_line(error) << std::endl;
+      std::cout << red("✗ ") << one_line(error) << std::endl;
       return false;
     }
   }
@@ -132,21 +142,11 @@ bool Demo::run() {
   return true;
 }
 
-const RowName& Demo::insert_user() {
-  const auto inserted =
-      execute(source_, "INSERT INTO public.users (name, email) VALUES ('Demo', '" + unique_email() +
-                           "') RETURNING id");
-  user_.id = inserted[0][0].c_str();
-  return user_;
-}
-
-const RowName& Demo::insert_order() {
-  const auto inserted = execute(
-      source_,
-      "INSERT INTO public.orders (user_id, product_name, quantity, price, status) VALUES (" +
-          user_.id + ", 'Demo ☕', 2, 19.90, 'new') RETURNING id");
-  order_.id = inserted[0][0].c_str();
-  return order_;
+const RowName& Demo::insert(RowName& row, const std::string& columns_and_values) {
+  row.id = execute(source_, "INSERT INTO public." + row.table + " " + columns_and_values +
+                                " RETURNING id")[0][0]
+               .c_str();
+  return row;
 }
 
 const RowName& Demo::update(const RowName& row, const std::string& assignments) {
@@ -228,146 +228,50 @@ std::int64_t Demo::target_clock_us() {
 }
 
 void Demo::clean_up() noexcept {
-  try {
-    if (!order_.id.empty()) remove(order_);
-    if (!user_.id.empty()) remove(user_);
-  } catch (const std::exception& error) {
-    std::cerr << "error: the demo's rows are still in the source (users " << user_.id << ", orders "
-              << order_.id << "): " << one_line(error) << std::endl;
-  }
-}
-
-std::string value_or(const config::Environment& environment, const std::string& name,
-                     const std::string& otherwise) {
-  const auto value = environment.find(name);
-  return value && !value->empty() ? *value : otherwise;
-}
-
-/// A connection string for libpq: `option`, else SOURCE_URL, else what the variables of the local
-/// stack say. Errors: which of them is no URL; never its text.
-Result<std::string, config::Error> source_url(const std::string& option,
-                                              const config::Environment& environment) {
-  const auto variable = value_or(environment, "SOURCE_URL", "");
-  const auto& url = option.empty() ? variable : option;
-  if (!url.empty()) {
-    if (auto checked = config::check_postgres_url(url); !checked) {
-      return config::Error{(option.empty() ? "SOURCE_URL " : "--source ") +
-                           checked.error().message};
+  for (RowName* const row : {&hero_, &package_, &order_, &user_}) {
+    if (row->id.empty()) continue;
+    try {
+      remove(*row);
+    } catch (const std::exception& error) {
+      std::cerr << error_mark() << "the demo's row is still in the source (" << row->table << " "
+                << row->id << "): " << one_line(error) << std::endl;
     }
-    return url;
-  }
-  std::string pairs = "user=postgres dbname=source_db";
-  const auto add = [&](const std::string& key, const std::string& name, const char* otherwise) {
-    pairs += " " + key + "='";
-    for (const char c : value_or(environment, name, otherwise)) {
-      if (c == '\'' || c == '\\') pairs += '\\';
-      pairs += c;
-    }
-    pairs += "'";
-  };
-  add("host", "SOURCE_HOST", "localhost");
-  add("port", "SOURCE_PORT", "5432");
-  add("password", "SOURCE_PASSWORD", "postgres");
-  return pairs;
-}
-
-/// Throws unless the source can be the pipeline's, as far as can be told: changes in the target
-/// itself, or in an application's database that happens to have such tables, must not be made.
-void check_source(pqxx::connection& source, pqxx::connection& target) {
-  const auto refuse = [&](const std::string& why) {
-    throw std::runtime_error{"source " + describe(source) + " " + why +
-                             "; nothing was written. Say where the pipeline's source is: "
-                             "SOURCE_HOST and SOURCE_PORT, or SOURCE_URL, also in .env"};
-  };
-  pqxx::work tx{source};
-  // Seen through any address, alias or pooler: a lock that is held here is held there, too.
-  const std::string lock = std::to_string(std::random_device{}());
-  query(tx, "SELECT pg_advisory_xact_lock(" + lock + ")");
-  const auto free = execute(target, "SELECT pg_try_advisory_xact_lock(" + lock + ")");
-  if (!free[0][0].as<bool>()) refuse("is the same database as the target");
-  const auto tables = query(tx,
-                            "SELECT name, to_regclass('public.' || name) IS NOT NULL,"
-                            " EXISTS (SELECT FROM pg_publication_tables"
-                            "         WHERE schemaname = 'public' AND tablename = name)"
-                            " FROM unnest('{users,orders}'::text[]) AS name");
-  for (const auto& table : tables) {
-    const std::string name = std::string{"public."} + table[0].c_str();
-    if (!table[1].as<bool>()) refuse("has no table " + name);
-    if (!table[2].as<bool>())
-      refuse("publishes no changes of " + name + " (no publication has it)");
-  }
-}
-
-postgres::Session connect_to(const std::string& what, const std::string& url) {
-  try {
-    return connect(url);
-  } catch (const std::exception& error) {
-    throw std::runtime_error{what + ": " + one_line(error)};
   }
 }
 
 int run(int argc, char** argv) {
-  std::string config_file = "config/lockstep.yaml";
-  std::string pipeline_name;
-  std::string source_option;
   int timeout_s = 30;
-  CLI::App app{
-      "Inserts, updates and deletes a user and an order in the source, and shows each change "
-      "arrive\n"
-      "in the target. Removes its rows again. Exits with 0 only if every change arrived."};
-  app.add_option(
-         "--source", source_option,
-         "the source. Everybody on this machine can read a command line: a password belongs "
-         "in\nSOURCE_URL, PGPASSWORD or ~/.pgpass. Default: SOURCE_URL, or source_db at "
-         "SOURCE_HOST (localhost),\nSOURCE_PORT (5432), user postgres, SOURCE_PASSWORD "
-         "(postgres), which may all stand in .env")
-      ->type_name("URL");
-  app.add_option("-c,--config", config_file, "the daemon's configuration, for the target")
-      ->type_name("FILE")
-      ->envname("LOCKSTEP_CONFIG")
-      ->capture_default_str();
-  app.add_option("--pipeline", pipeline_name, "whose target (default: the first pipeline's)");
-  app.add_option("--timeout", timeout_s, "seconds to wait for each change")
+  Program program{
+      "Inserts, updates and deletes a row in each of the sample tables of the source, and shows "
+      "each\n"
+      "change arrive in the target. Removes its rows again. Exits with 0 only if every change "
+      "arrived.",
+      "demo\n"
+      "demo --timeout 5\n"
+      "SOURCE_URL=postgresql://me@db-1/shop demo --config my.yaml"};
+  program.with_source();
+  program.with_pipeline();
+  program.options()
+      .add_option("--timeout", timeout_s, "seconds to wait for each change")
       ->capture_default_str()
       ->check(CLI::Range(1, 3600));
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? ok : usage;
-  }
-  const auto pipeline = read_pipeline(config_file, pipeline_name);
-  if (!pipeline) {
-    std::cerr << to_string(pipeline.error()) << '\n';
-    return usage;
-  }
-  const auto environment = config::read_environment();
-  if (!environment) {
-    std::cerr << to_string(environment.error()) << '\n';
-    return usage;
-  }
-  const auto url = source_url(source_option, *environment);
-  if (!url) {
-    std::cerr << url.error().message << '\n';
-    return usage;
-  }
-  for (const int signal : {SIGINT, SIGTERM}) {
-    std::signal(signal, [](int) { interrupted = 1; });  // the step in progress fails; rows go
-  }
-  try {
-    auto source = connect_to("source", *url);
-    auto target = connect_to("target", pipeline->sink.url);
-    check_source(source.connection(), target.connection());
+  return program.run(argc, argv, [&] {
+    // The step in progress fails, and the rows go: also when nobody reads what is printed.
+    for (const int signal : {SIGINT, SIGTERM, SIGPIPE}) {
+      std::signal(signal, [](int) { interrupted = 1; });
+    }
+    auto source = program.source();
+    auto target = program.target();
+    check_differ(source.connection(), target.connection());
+    check_publishes(source.connection(), {"users", "orders", "package_status", "super_heroes"});
     std::cout << "source " << describe(source.connection()) << ", target "
               << describe(target.connection()) << "\n\n";
-    Demo demo{source.connection(), target.connection(), pipeline->sink,
+    Demo demo{source.connection(), target.connection(), program.pipeline().sink,
               std::chrono::seconds{timeout_s}};
-    if (demo.run()) return ok;
+    if (demo.run()) return true;
     std::cout << "\nNot every change arrived. Does lockstepd run, and what does its log say?\n";
-    return failed;
-  } catch (const std::exception& error) {
-    std::cerr << "error: " << one_line(error) << '\n';
-    return failed;
-  }
+    return false;
+  });
 }
 
 }  // namespace

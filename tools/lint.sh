@@ -46,10 +46,11 @@ format() {
 # The headers of a library, and the folders that may include them.
 declare -A library_headers=(
   [libpqxx]='pqxx[/>]|libpq-fe\.h' [librdkafka]='librdkafka/' [simdjson]='simdjson\.h' [yaml-cpp]='yaml-cpp/'
-  [libsystemd]='systemd/' [Boost]='boost/' [prometheus-cpp]='prometheus/')
+  [libsystemd]='systemd/' [Boost]='boost/' [prometheus-cpp]='prometheus/'
+  [libcurl]='curl/')
 declare -A library_folders=(
   [libpqxx]='src/postgres include/lockstep/postgres tools tests' [librdkafka]='src/kafka tests' [simdjson]='src/debezium' [yaml-cpp]='src/config'
-  [libsystemd]='src/observe' [Boost]='src/http tests' [prometheus-cpp]='src/http')
+  [libsystemd]='src/observe' [Boost]='src/http tests' [prometheus-cpp]='src/http' [libcurl]='tools')
 
 # What a folder may include of others' (lockstep/NAME/...), beside itself: a folder, or one header of it. The daemon and
 # the tools put all together.

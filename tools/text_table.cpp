@@ -1,11 +1,15 @@
 #include "text_table.hpp"
 
+#include <unistd.h>
 #include <wchar.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <ostream>
+#include <utility>
+
+#include "lockstep/model/printable.hpp"
+#include "terminal.hpp"
 
 namespace lockstep::tools {
 namespace {
@@ -31,14 +35,6 @@ std::size_t character_width(std::string_view character) {
   return width < 0 ? 1 : static_cast<std::size_t>(width);
 }
 
-std::string visible(char control) {
-  if (control == '\n') return "\\n";
-  if (control == '\t') return "\\t";
-  std::array<char, 5> escape{};
-  std::snprintf(escape.data(), escape.size(), "\\x%02x", static_cast<unsigned char>(control));
-  return escape.data();
-}
-
 }  // namespace
 
 std::size_t display_width(std::string_view utf8) {
@@ -51,6 +47,9 @@ std::size_t display_width(std::string_view utf8) {
   return width;
 }
 
+TextTable::TextTable(std::vector<Column> columns)
+    : TextTable{std::move(columns), ::isatty(STDOUT_FILENO) != 0 ? 40U : 0U} {}
+
 std::string TextTable::cell(std::string_view text) const {
   std::string shown;
   std::size_t width = 0;
@@ -58,9 +57,7 @@ std::string TextTable::cell(std::string_view text) const {
   while (!text.empty()) {
     const std::size_t size = character_size(text);
     const auto character = text.substr(0, size);
-    const auto byte = static_cast<unsigned char>(character.front());
-    const std::string piece =
-        byte < 0x20 || byte == 0x7f ? visible(character.front()) : std::string{character};
+    const std::string piece = printable(character);
     width += display_width(piece);
     if (widest_cell_ != 0 && width > widest_cell_) return shown.substr(0, fits) + "…";
     shown += piece;
@@ -86,25 +83,26 @@ void TextTable::print(std::ostream& out) const {
     for (const auto& row : rows_) width = std::max(width, display_width(row[i]));
     widths.push_back(width);
   }
-  const auto print_line = [&](const auto& text_of) {
+  const auto print_line = [&](const auto& text_of, const auto& manner) {
     std::string line;
     for (std::size_t i = 0; i < columns_.size(); ++i) {
       const std::string& text = text_of(i);
       const std::string padding(widths[i] - display_width(text), ' ');
       line += (i == 0 ? "" : "  ") + (columns_[i].right ? padding + text : text + padding);
     }
-    out << line.substr(0, line.find_last_not_of(' ') + 1) << '\n';
+    out << manner(line.substr(0, line.find_last_not_of(' ') + 1)) << '\n';
   };
-  print_line([&](std::size_t i) -> const std::string& { return columns_[i].title; });
+  print_line([&](std::size_t i) -> const std::string& { return columns_[i].title; }, bold);
   std::vector<std::string> rules;
   for (const std::size_t width : widths) {
     std::string rule;
     for (std::size_t i = 0; i < width; ++i) rule += "─";
     rules.push_back(std::move(rule));
   }
-  print_line([&](std::size_t i) -> const std::string& { return rules[i]; });
+  print_line([&](std::size_t i) -> const std::string& { return rules[i]; }, dim);
   for (const auto& row : rows_) {
-    print_line([&](std::size_t i) -> const std::string& { return row[i]; });
+    print_line([&](std::size_t i) -> const std::string& { return row[i]; },
+               [](const std::string& line) { return line; });
   }
 }
 

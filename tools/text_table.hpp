@@ -9,8 +9,7 @@
 
 namespace lockstep::tools {
 
-/// Rows of text as aligned columns. Control characters are shown as \n, \t, \x1b: a value can
-/// neither break a line nor speak to the terminal.
+/// Rows of text as aligned columns, control characters as printable() shows them.
 class TextTable {
  public:
   struct Column {
@@ -19,12 +18,13 @@ class TextTable {
   };
   using Row = std::vector<std::optional<std::string>>;  ///< nullopt: NULL, shown as ∅
 
-  /// Longer cells are cut and end with …; 0: no limit.
+  /// Longer cells are cut and end with …; 0: no limit. Without it: 40 columns on a terminal.
   TextTable(std::vector<Column> columns, std::size_t widest_cell)
       : columns_{std::move(columns)}, widest_cell_{widest_cell} {}
+  explicit TextTable(std::vector<Column> columns);
 
   void add(const Row& row);
-  void print(std::ostream& out) const;
+  void print(std::ostream& out) const;  ///< standard output, or what has no colours
   bool has_null() const noexcept { return has_null_; }
 
  private:

@@ -1,4 +1,4 @@
--- What the connector may do: open a replication slot and read the two tables for its snapshot. Nothing more.
+-- What the connector may do: open a replication slot and read the tables for its snapshot. Nothing more.
 -- The publication is made here, not by the connector: making one would take ownership of the tables.
 -- The password is for a database that listens on loopback only; the connector has it as DEBEZIUM_PASSWORD.
 

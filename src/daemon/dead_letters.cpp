@@ -14,6 +14,7 @@
 #include "lockstep/kafka/newest.hpp"
 #include "lockstep/postgres/parked.hpp"
 #include "recipe.hpp"
+#include "show_letters.hpp"
 
 namespace lockstep::daemon {
 
@@ -183,10 +184,14 @@ bool dead_letters(const config::Config& config, const config::Pipeline& pipeline
   auto& rows = *listed;
   std::erase_if(rows, [&](const auto& row) { return !request.wants(row.topic, row.row_key); });
   if (rows.empty()) {
-    if (request.wants_all()) std::cout << pipeline.name << ": no row is parked\n";
+    const bool says = request.wants_all() && !request.json;
+    if (says) std::cout << pipeline.name << ": no row is parked\n";
     return true;
   }
   found = true;
+  if (request.action == "show" || request.json) {
+    return show_letters(config, pipeline, rows, request);
+  }
   if (request.action == "retry") return retry(config, pipeline, parked, rows);
   if (request.action == "discard") return discard(pipeline, parked, rows);
   for (const auto& row : rows) {

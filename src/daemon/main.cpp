@@ -223,17 +223,10 @@ int main(int argc, char** argv) {
                "validate, connect, hold each topic's newest row against its table, exit");
   auto* const dead_letters = app.add_subcommand(
       "dead-letters",
-      "rows that are parked behind a dead letter: list them, retry what their letters say, or\n"
-      "discard it; then their later changes are applied again");
+      "rows that are parked behind a dead letter: list them, show their letters, retry what these\n"
+      "say, or discard it; then their later changes are applied again");
   dead_letters->fallthrough();
-  dead_letters->add_option("action", letters.action)
-      ->required()
-      ->check(CLI::IsMember({"list", "retry", "discard"}));
-  dead_letters->add_option("--pipeline", letters.pipeline, "only of this pipeline");
-  dead_letters->add_option("--topic", letters.topic, "only of this topic");
-  dead_letters->add_option("--key", letters.key, "only this row, as list shows it");
-  bool all = false;
-  dead_letters->add_flag("--all", all, "retry or discard all that there are");
+  daemon::add_options(*dead_letters, letters);
   app.set_version_flag("--version", std::string{"lockstepd "} + LOCKSTEP_VERSION);
   try {
     app.parse(argc, argv);
@@ -244,11 +237,6 @@ int main(int argc, char** argv) {
   if (config_file.empty()) {  // not CLI11's required(): it would hide that an option is misspelt
     std::cerr << "--config FILE is missing: lockstepd --config config/lockstep.yaml, or set "
                  "LOCKSTEP_CONFIG\n";
-    return exit_usage;
-  }
-  const bool acts = letters.action == "retry" || letters.action == "discard";
-  if (acts && letters.topic.empty() && letters.key.empty() && !all) {
-    std::cerr << letters.action << " what? Say --topic, --key or --all\n";
     return exit_usage;
   }
   sigset_t signals{};

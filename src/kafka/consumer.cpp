@@ -40,6 +40,13 @@ std::optional<std::string_view> Message::value() const {
   return std::string_view{static_cast<const char*>(message_->payload), message_->len};
 }
 
+std::optional<std::int64_t> Message::time_ms() const {
+  rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+  const auto time = rd_kafka_message_timestamp(message_.get(), &type);
+  if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || time < 0) return std::nullopt;
+  return time;
+}
+
 std::vector<Header> Message::headers() const {
   std::vector<Header> headers;
   rd_kafka_headers_t* list = nullptr;

@@ -35,12 +35,13 @@ unset SOURCE_PORT TARGET_PORT KAFKA_PORT CONNECT_PORT
 printf '%s\n' "with $(compose version 2>&1 | head -n 1)"
 
 # The first start, one port moved, and what its end tells one to try.
-expect 0 'holds what the source holds: 5 users, 6 orders' env SOURCE_PORT=15432 ./setup.sh --engine docker
+expect 0 'holds what the source holds: 5 users, 6 orders, 5 super_heroes, 3 package_status' env SOURCE_PORT=15432 ./setup.sh --engine docker
 ((failures == 0)) || end_of_checks # without a stack there is nothing to look at
 expect_that "the moved port is in .env" grep -q '^SOURCE_PORT=15432$' .env
 expect_that "the source is published there" bash -c 'exec 3<>/dev/tcp/127.0.0.1/15432'
-expect 0 'All 6 changes arrived' in_lockstepd demo
+expect 0 'All 12 changes arrived' in_lockstepd demo
 expect 0 'Ada Lovelace' in_lockstepd check_target_db users
+expect 0 'postgres-connector +RUNNING' in_lockstepd debug_kafka
 expect 0 '^ready' in_lockstepd lockstepd --check
 expect 0 'connector +RUNNING, task RUNNING' ./setup.sh status
 for service in source target kafka connect lockstepd; do

@@ -1,6 +1,11 @@
 // The program as a user meets it: exit codes and one clear line. Needs no services.
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <fstream>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "catch.hpp"
 #include "daemon.hpp"
@@ -18,6 +23,33 @@ std::string file_with(const std::string& yaml) {
   std::ofstream{file} << yaml;
   return file;
 }
+
+/// What bash says, with our programs in its PATH.
+std::string bash(const std::string& script) {
+  const auto file = fresh_folder("command-line-bash") / "script";
+  std::ofstream{file} << "PATH=" LOCKSTEP_BIN_DIR ":$PATH\n" << script;
+  std::FILE* const pipe = ::popen(("bash '" + file.string() + "' 2>&1").c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::string said;
+  std::array<char, 256> some{};
+  while (std::fgets(some.data(), some.size(), pipe) != nullptr) said += some.data();
+  ::pclose(pipe);
+  return said;
+}
+
+/// What bash offers behind this command line, a word a line.
+std::string completed(const std::string& line) {
+  return bash(". '" LOCKSTEP_SOURCE_DIR "/tools/completion.bash'\nline='" + line + R"('
+read -ra COMP_WORDS <<<"$line"
+if [[ $line == *' ' ]]; then COMP_WORDS+=(''); fi
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+_lockstep "${COMP_WORDS[0]}" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+printf '%s\n' "${COMPREPLY[@]}"
+complete -p "${COMP_WORDS[0]}" >/dev/null || echo "nothing completes ${COMP_WORDS[0]}")");
+}
+
+const std::vector<std::string> tools{"check_target_db", "dead_letters", "debug_kafka",
+                                     "debug_messages",  "demo",         "generate_changes"};
 
 constexpr auto sound = R"(
 kafka: {brokers: 'localhost:1'}
@@ -50,16 +82,21 @@ TEST_CASE("a wrong command line is 2 and says what is wrong") {
 }
 
 TEST_CASE("LOCKSTEP_CONFIG stands for --config, which comes first") {
-  for (const std::string program : {"lockstepd", "check_target_db", "demo"}) {
+  const std::map<std::string, std::vector<std::string>> programs{
+      {"lockstepd", {}},          {"check_target_db", {}}, {"demo", {}},
+      {"dead_letters", {"list"}}, {"debug_kafka", {}},     {"debug_messages", {}}};
+  for (const auto& [program, arguments] : programs) {
     CAPTURE(program);
     const auto help = run_program(program, {"--help"});
     CHECK(help.code == 0);
     CHECK_THAT(help.out, ContainsSubstring("LOCKSTEP_CONFIG"));
     const Surroundings set{.environment = {{"LOCKSTEP_CONFIG", "/nowhere/a.yaml"}}};
-    const auto variable = run_program(program, {}, set);
+    const auto variable = run_program(program, arguments, set);
     CHECK(variable.code == 2);
     CHECK_THAT(variable.err, ContainsSubstring("/nowhere/a.yaml: can't be read"));
-    const auto both = run_program(program, {"--config", "/nowhere/b.yaml"}, set);
+    auto with_option = arguments;
+    with_option.insert(with_option.end(), {"--config", "/nowhere/b.yaml"});
+    const auto both = run_program(program, with_option, set);
     CHECK(both.code == 2);
     CHECK_THAT(both.err, ContainsSubstring("/nowhere/b.yaml: can't be read"));
   }
@@ -106,4 +143,53 @@ pipelines:
 )")});
   CHECK(ended.code == 1);
   CHECK_THAT(ended.err, ContainsSubstring("no.such.thing"));
+}
+
+TEST_CASE("each tool tells examples and exit codes, and a wrong option in one line") {
+  for (const auto& tool : tools) {
+    CAPTURE(tool);
+    const auto help = run_program(tool, {"--help"});
+    CHECK(help.code == 0);
+    CHECK(help.err.empty());
+    CHECK_THAT(help.out, ContainsSubstring("Examples:\n  " + tool));
+    CHECK_THAT(help.out, ContainsSubstring("Exit codes: 0 "));
+    CHECK_THAT(help.out, ContainsSubstring("--json") || ContainsSubstring("demo"));
+    const auto wrong = run_program(tool, {"--nonsense"});
+    CHECK(wrong.code == 2);
+    CHECK(wrong.out.empty());
+    CHECK(lines(wrong.err) == 1);
+    CHECK(wrong.err.starts_with("error: "));
+    CHECK_THAT(wrong.err, ContainsSubstring("--help tells"));
+  }
+}
+
+TEST_CASE("colours are for terminals that want them") {
+  const std::string red = "\x1b[31m";
+  CHECK_THAT(bash("script -qec 'TERM=xterm demo --nonsense' /dev/null"), ContainsSubstring(red));
+  CHECK_THAT(bash("script -qec 'TERM=xterm NO_COLOR=1 demo --nonsense' /dev/null"),
+             ContainsSubstring("--nonsense") && !ContainsSubstring(red));
+  CHECK_THAT(bash("script -qec 'TERM=dumb demo --nonsense' /dev/null"), !ContainsSubstring(red));
+  CHECK_THAT(bash("demo --nonsense"), !ContainsSubstring(red));
+}
+
+TEST_CASE("bash completes each tool's options, and the words that an argument can be") {
+  for (const auto& tool : tools) {
+    CAPTURE(tool);
+    const auto offered = "\n" + completed(tool + " --");
+    CHECK_THAT(offered, ContainsSubstring("\n--help\n"));
+    CHECK_THAT(offered, !ContainsSubstring("nothing completes"));
+  }
+  CHECK(completed("check_target_db --w") == "--where\n");
+  CHECK(completed("dead_letters s") == "show\n");
+  CHECK(completed("dead_letters show --k") == "--key\n");
+  CHECK(completed("debug_kafka --con") == "--connect\n--config\n");
+  CHECK(completed("debug_messages --from") == "--from-offset\n");
+  CHECK(completed("demo --t") == "--timeout\n");
+  CHECK(completed("generate_changes --table p") == "package_status\n");
+  CHECK(completed("generate_changes --m") == "--mix\n");
+  CHECK(completed("lockstepd --ch") == "--check\n");
+  CHECK(completed("lockstepd dead") == "dead-letters\n");
+  CHECK(completed("debug_messages --config " LOCKSTEP_SOURCE_DIR "/CMakeL") == LOCKSTEP_SOURCE_DIR
+        "/CMakeLists.txt\n");
+  CHECK(completed("generate_changes --seed ") == "\n");
 }

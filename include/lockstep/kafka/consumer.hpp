@@ -49,7 +49,9 @@ class Message {
   RecordOffset offset() const;
   std::optional<std::string_view> key() const;    ///< nullopt: Kafka's null
   std::optional<std::string_view> value() const;  ///< nullopt: Kafka's null, a tombstone
-  std::vector<Header> headers() const;            ///< in their order; names can come twice
+  /// When it was written, or put into the log: ms since 1970. nullopt: the broker does not tell.
+  std::optional<std::int64_t> time_ms() const;
+  std::vector<Header> headers() const;  ///< in their order; names can come twice
   /// The last of this name. The first call reads all headers of the message, at a cost.
   std::optional<std::string_view> header(const char* name) const;
 
