@@ -220,7 +220,8 @@ bool dead_letters(const config::Config& config, const DeadLettersRequest& reques
     return false;
   }
   if (all_went && !found && !request.wants_all()) {
-    std::cout << "no such row is parked: lockstepd dead-letters list shows topics and keys\n";
+    (request.json ? std::cerr : std::cout)
+        << "no such row is parked: lockstepd dead-letters list shows topics and keys\n";
     return false;
   }
   return all_went;
