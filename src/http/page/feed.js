@@ -1,0 +1,220 @@
+// What the stream has said: changes as they arrived, as they were applied, and what their rows were
+// like before. No DOM, all of it bounded.
+
+import { json, parseExact, same, text } from './format.js';
+
+const mostChanges = 1000;   // of each feed
+const mostRows = 5000;      // whose last state is known
+const mostWaiting = 2000;   // of a partition, for their commit
+const mostMarks = 64;       // of a partition and pipeline
+
+export const operations = {
+  c: { word: 'create', sign: '+' },
+  u: { word: 'update', sign: '~' },
+  d: { word: 'delete', sign: '−' },
+  r: { word: 'snapshot', sign: '○' },
+  t: { word: 'truncate', sign: '⌀' },
+  tombstone: { word: 'tombstone', sign: '†' },
+  '?': { word: 'other', sign: '?' },
+};
+
+// What Debezium sends in place of a large value that did not change, as text and as base64.
+const notSent = ['__debezium_unavailable_value', 'X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=='];
+
+export function wasSent(value) {
+  return !notSent.includes(value);
+}
+
+/// `row` with the values that the change did not send taken from the row before.
+function completed(row, before) {
+  if (!before || !Object.values(row).some((value) => !wasSent(value))) return row;
+  return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, wasSent(value) ? value : before[name] ?? value]));
+}
+
+/// What the row was like before the change: {row, basis}. basis: 'sent' by the source, 'seen' here
+/// before (known.offset says where), or null: not known.
+export function rowBefore(change) {
+  // Of a row that was deleted the source sends the key alone, unless it has REPLICA IDENTITY FULL.
+  const isWhole = change.before && (change.op !== 'd' || Object.entries(change.before).some(([name, value]) => value !== null && !(name in (change.key ?? {}))));
+  if (isWhole) return { row: change.before, basis: 'sent' };
+  if (change.known) return { row: change.known.row, basis: 'seen' };
+  return { row: null, basis: null };
+}
+
+/// The columns of a change: {name, before, after, changed}; undefined: not known. Those of an update
+/// that changed come first.
+export function columnsOf(change) {
+  const { row: before } = rowBefore(change);
+  const after = change.after;
+  const names = [...new Set([...Object.keys(after ?? {}), ...Object.keys(before ?? {})])];
+  const columns = names.map((name) => {
+    const column = { name, before: before?.[name], after: after?.[name], changed: false };
+    column.changed = Boolean(before && after) && wasSent(column.after) && !same(column.before, column.after);
+    return column;
+  });
+  return change.op === 'u' ? [...columns.filter((one) => one.changed), ...columns.filter((one) => !one.changed)] : columns;
+}
+
+/// Milliseconds from the source's commit to the target's, of the pipeline that was last; null: not known.
+export function tookOf(change) {
+  if (change.applied.some((one) => one.at_ms === null)) return null;
+  return Math.max(...change.applied.map((one) => one.at_ms)) - committedAt(change);
+}
+
+/// When the source committed it, else when it came to Kafka.
+export function committedAt(change) {
+  return change.source_ts_us === null || change.source_ts_us === undefined ? change.timestamp_ms : change.source_ts_us / 1000;
+}
+
+/// Takes what values were too long to be sent from the raw message.
+export function completeFromRaw(change, key, value) {
+  try {
+    const inner = (source) => {
+      const parsed = parseExact(source);
+      return parsed && 'schema' in parsed && 'payload' in parsed ? parsed.payload : parsed;
+    };
+    if (key !== null) change.key = inner(key);
+    if (value === null) return;
+    const payload = inner(value);
+    change.before = payload.before ?? change.before;
+    change.after = payload.after ?? change.after;
+    change.cut = false;
+    change.searched = undefined;
+  } catch {
+    // Not JSON: the raw text is shown anyway.
+  }
+}
+
+/// `op`: a Set of operations; `text` in small letters.
+export function matches(change, { table, ops, text: wanted }) {
+  if (change.gap) return true;
+  if (table && (change.table ?? change.topic) !== table) return false;
+  if (!ops.has(change.op)) return false;
+  if (!wanted) return true;
+  change.searched ??= [change.table, change.topic, change.offset, ...[change.key, change.before, change.after].map((one) => (one ? Object.entries(one).flat().map(text).join(' ') : ''))]
+    .join(' ').toLowerCase();
+  return change.searched.includes(wanted);
+}
+
+export class ChangeLog {
+  constructor() {
+    this.arrived = [];  // oldest first; a {gap: text} where some are missing
+    this.applied = [];
+    this.tables = new Set();
+    this.rows = new Map();     // last states, by topic and key; the one not used for longest is first
+    this.waiting = new Map();  // changes that are not applied, by topic and partition
+    this.marks = new Map();    // by topic and partition, then pipeline: [{next, at_ms}], oldest first
+    this.pipelines = new Map();  // how many pipelines read a topic
+    this.listeners = [];
+  }
+
+  /// `on`: {arrived(changes), applied(changes), marked(changes): more is known of when they were applied}
+  listen(on) {
+    this.listeners.push(on);
+  }
+
+  tell(what, changes) {
+    if (changes.length > 0) for (const on of this.listeners) on[what]?.(changes);
+  }
+
+  add(changes) {
+    const done = [];
+    for (const change of changes) {
+      change.applied = [];
+      change.heard_ms = Date.now();
+      this.tables.add(change.table ?? change.topic);
+      this.remember(change);
+      if (this.wait(change)) done.push(change);
+    }
+    push(this.arrived, changes, mostChanges);
+    push(this.applied, done, mostChanges);
+    this.tell('arrived', changes);
+    this.tell('applied', done);
+  }
+
+  addGap(gap) {
+    const both = { gap, at_ms: Date.now() };
+    push(this.arrived, [both], mostChanges);
+    push(this.applied, [both], mostChanges);
+    this.tell('arrived', [both]);
+    this.tell('applied', [both]);
+  }
+
+  /// All of the partition before `next` is committed on the target.
+  mark(pipeline, topic, partition, next, at_ms) {
+    const place = `${topic}/${partition}`;
+    if (!this.marks.has(place)) this.marks.set(place, new Map());
+    const ofPlace = this.marks.get(place);
+    const marks = ofPlace.get(pipeline) ?? [];
+    // Lower than before: the target, or the topic, is another one.
+    ofPlace.set(pipeline, [...marks.filter((one) => one.next < next), { next, at_ms }].slice(-mostMarks));
+    this.settle(pipeline, place, at_ms, (change) => change.offset < next);
+  }
+
+  /// The same, from a status: for what a mark was lost of. Marks that are still on their way know better.
+  found(pipeline, topic, partition, next) {
+    const since = Date.now() - 3000;
+    this.settle(pipeline, `${topic}/${partition}`, null, (change) => change.offset < next && change.heard_ms < since);
+  }
+
+  settle(pipeline, place, at_ms, isApplied) {
+    const waiting = this.waiting.get(place);
+    if (!waiting || waiting.length === 0) return;
+    const touched = [];
+    const done = [];
+    const still = [];
+    for (const change of waiting) {
+      if (isApplied(change) && !change.applied.some((one) => one.pipeline === pipeline)) {
+        change.applied.push({ pipeline, at_ms });
+        touched.push(change);
+      }
+      (this.isDone(change) ? done : still).push(change);
+    }
+    if (touched.length === 0) return;
+    this.waiting.set(place, still);
+    push(this.applied, done, mostChanges);
+    this.tell('marked', touched);
+    this.tell('applied', done);
+  }
+
+  isDone(change) {
+    return change.applied.length >= (this.pipelines.get(change.topic) ?? 1);
+  }
+
+  /// Whether it was applied before it was heard of.
+  wait(change) {
+    const place = `${change.topic}/${change.partition}`;
+    for (const [pipeline, marks] of this.marks.get(place) ?? []) {
+      const covering = marks.find((one) => one.next > change.offset);
+      if (covering) change.applied.push({ pipeline, at_ms: covering.at_ms });
+    }
+    if (this.isDone(change)) return true;
+    if (!this.waiting.has(place)) this.waiting.set(place, []);
+    push(this.waiting.get(place), [change], mostWaiting);
+    return false;
+  }
+
+  remember(change) {
+    if (change.op === 't') {
+      const prefix = `${change.topic}\n`;
+      for (const id of this.rows.keys()) if (id.startsWith(prefix)) this.rows.delete(id);
+      return;
+    }
+    if (!change.key) return;
+    const id = `${change.topic}\n${json(change.key)}`;
+    const known = this.rows.get(id);
+    if (known && (change.op === 'u' || change.op === 'd')) change.known = known;
+    this.rows.delete(id);
+    if (change.after && !change.cut) {
+      change.after = completed(change.after, change.before ?? known?.row);
+      this.rows.set(id, { row: change.after, offset: change.offset });
+      if (this.rows.size > mostRows) this.rows.delete(this.rows.keys().next().value);
+    }
+  }
+}
+
+/// Bounded: the oldest go.
+export function push(list, more, most) {
+  for (const one of more) list.push(one);
+  if (list.length > most * 1.25) list.splice(0, list.length - most);
+}
