@@ -55,10 +55,16 @@ export function columnsOf(change) {
   return change.op === 'u' ? [...columns.filter((one) => one.changed), ...columns.filter((one) => !one.changed)] : columns;
 }
 
-/// Milliseconds from the source's commit to the target's, of the pipeline that was last; null: not known.
-export function tookOf(change) {
+/// When the last of its pipelines had committed it; null: not known.
+export function appliedAt(change) {
   if (change.applied.some((one) => one.at_ms === null)) return null;
-  return Math.max(...change.applied.map((one) => one.at_ms)) - committedAt(change);
+  return Math.max(...change.applied.map((one) => one.at_ms));
+}
+
+/// Milliseconds from the source's commit to the target's; null: not known.
+export function tookOf(change) {
+  const at = appliedAt(change);
+  return at === null ? null : at - committedAt(change);
 }
 
 /// When the source committed it, else when it came to Kafka.

@@ -1,6 +1,6 @@
 // The list of changes: newest first, at most so many rows, built once a frame at the most.
 
-import { columnsOf, matches, operations, push, rowBefore, tookOf, wasSent } from './feed.js';
+import { appliedAt, columnsOf, matches, operations, push, rowBefore, tookOf, wasSent } from './feed.js';
 import { clock, count, duration, h, instant, plural, setText, shortened, text } from './format.js';
 
 const mostRows = 200;
@@ -236,10 +236,11 @@ export class ChangeList {
   item(entry, isNew) {
     if (entry.gap) return h('li', { class: 'gap' }, h('span', {}, `${clock(entry.at_ms)}  ${entry.gap}`));
     const { word, sign } = operations[entry.op] ?? operations['?'];
+    const at = (this.feed === 'applied' ? appliedAt(entry) : null) ?? entry.timestamp_ms;
     const took = h('span', { class: 'took' });
     showApplied(took, entry, this.log.isDone(entry));
     const row = h('button', { class: 'row', type: 'button', tabindex: -1, 'aria-expanded': 'false', 'data-op': entry.op },
-      h('time', { class: 'at', datetime: instant(entry.timestamp_ms), title: instant(entry.timestamp_ms) }, clock(entry.timestamp_ms)),
+      h('time', { class: 'at', datetime: instant(at), title: instant(at) }, clock(at)),
       h('span', { class: 'op' }, h('span', { class: 'sign', 'aria-hidden': 'true' }, sign), word),
       h('span', { class: 'table' }, entry.table ?? entry.topic),
       h('span', { class: 'key' }, keyText(entry)),
@@ -290,7 +291,7 @@ function summary(change) {
     default: return [note('not a change of Debezium’s: open it to see')];
   }
   if (!rowBefore(change).row) {
-    return [note(change.cut ? 'values too long to be shown here' : 'what it was before was not sent; now'), ...plain(change.after, 'now')];
+    return [note(change.cut ? 'values too long to be shown here' : 'before not known; now'), ...plain(change.after, 'now')];
   }
   const changed = columnsOf(change).filter((column) => column.changed);
   if (changed.length === 0) return [note(change.cut ? 'values too long to be shown here' : 'no column has changed')];

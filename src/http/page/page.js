@@ -64,7 +64,8 @@ function say(words) {
 // --- the stream ---------------------------------------------------------------------------------------------------------
 
 const second = { arrived: 0, shown: 0, applied: 0 };
-const pulse = { arrived: [], shown: [], applied: [] };
+const flat = () => Array(pulseLength).fill(0);
+const pulse = { arrived: flat(), shown: flat(), applied: flat() };
 let lostAt = 0;
 
 const stream = new Stream({
