@@ -34,7 +34,7 @@ export async function request(path, { method = 'GET', deadline = 10000 } = {}) {
     const refusal = refusalOf(response.status, body);
     if (response.status !== 401) throw refusal;
     if (token() !== shown) continue;  // it was asked for by another request meanwhile
-    const given = await askForToken(refusal.message);
+    const given = await askForToken(shown ? refusal.message : '');
     if (given === null) throw refusal;
     sessionStorage.setItem(tokenKey, given);
   }

@@ -7,6 +7,7 @@ const mostChanges = 1000;   // of each feed
 const mostRows = 5000;      // whose last state is known
 const mostWaiting = 2000;   // of a partition, for their commit
 const mostMarks = 64;       // of a partition and pipeline
+const late = 3000;          // ms: after so long there comes no mark for it
 
 export const operations = {
   c: { word: 'create', sign: '+' },
@@ -31,14 +32,24 @@ function completed(row, before) {
   return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, wasSent(value) ? value : before[name] ?? value]));
 }
 
+/// Of a row that was deleted the source sends the key alone, unless it has REPLICA IDENTITY FULL; other
+/// columns are null then, or empty where they may not be null.
+function isWhole({ before, key }) {
+  return Object.entries(before).some(([name, value]) => !(name in (key ?? {})) && ![null, '', 0, false].includes(value));
+}
+
 /// What the row was like before the change: {row, basis}. basis: 'sent' by the source, 'seen' here
 /// before (known.offset says where), or null: not known.
 export function rowBefore(change) {
-  // Of a row that was deleted the source sends the key alone, unless it has REPLICA IDENTITY FULL.
-  const isWhole = change.before && (change.op !== 'd' || Object.entries(change.before).some(([name, value]) => value !== null && !(name in (change.key ?? {}))));
-  if (isWhole) return { row: change.before, basis: 'sent' };
+  if (change.before && (change.op !== 'd' || isWhole(change))) return { row: change.before, basis: 'sent' };
   if (change.known) return { row: change.known.row, basis: 'seen' };
   return { row: null, basis: null };
+}
+
+/// Where one of them was too long to be sent: as far as it was.
+function sameAsFar(a, b) {
+  const beginsAs = (whole, cut) => typeof cut === 'string' && cut.length > 60 && cut.endsWith('…') && text(whole).startsWith(cut.slice(0, -1));
+  return same(a, b) || beginsAs(a, b) || beginsAs(b, a);
 }
 
 /// The columns of a change: {name, before, after, changed}; undefined: not known. Those of an update
@@ -49,7 +60,7 @@ export function columnsOf(change) {
   const names = [...new Set([...Object.keys(after ?? {}), ...Object.keys(before ?? {})])];
   const columns = names.map((name) => {
     const column = { name, before: before?.[name], after: after?.[name], changed: false };
-    column.changed = Boolean(before && after) && wasSent(column.after) && !same(column.before, column.after);
+    column.changed = Boolean(before && after) && wasSent(column.after) && !sameAsFar(column.before, column.after);
     return column;
   });
   return change.op === 'u' ? [...columns.filter((one) => one.changed), ...columns.filter((one) => !one.changed)] : columns;
@@ -69,7 +80,12 @@ export function tookOf(change) {
 
 /// When the source committed it, else when it came to Kafka.
 export function committedAt(change) {
-  return change.source_ts_us === null || change.source_ts_us === undefined ? change.timestamp_ms : change.source_ts_us / 1000;
+  return typeof change.source_ts_us === 'number' ? change.source_ts_us / 1000 : cameAt(change);
+}
+
+/// When it came to Kafka; a record without a time: when it was heard of.
+export function cameAt(change) {
+  return change.timestamp_ms ?? change.heard_ms;
 }
 
 /// Takes what values were too long to be sent from the raw message.
@@ -84,6 +100,7 @@ export function completeFromRaw(change, key, value) {
     const payload = inner(value);
     change.before = payload.before ?? change.before;
     change.after = payload.after ?? change.after;
+    if (payload.op in operations) change.op = payload.op;
     change.cut = false;
     change.searched = undefined;
   } catch {
@@ -110,6 +127,7 @@ export class ChangeLog {
     this.rows = new Map();     // last states, by topic and key; the one not used for longest is first
     this.waiting = new Map();  // changes that are not applied, by topic and partition
     this.marks = new Map();    // by topic and partition, then pipeline: [{next, at_ms}], oldest first
+    this.stood = new Map();     // by topic and partition, then pipeline: what was applied, by the last status
     this.pipelines = new Map();  // how many pipelines read a topic
     this.listeners = [];
   }
@@ -128,6 +146,7 @@ export class ChangeLog {
     for (const change of changes) {
       change.applied = [];
       change.heard_ms = Date.now();
+      if (!(change.op in operations)) change.op = '?';
       this.tables.add(change.table ?? change.topic);
       this.remember(change);
       if (this.wait(change)) done.push(change);
@@ -157,10 +176,16 @@ export class ChangeLog {
     this.settle(pipeline, place, at_ms, (change) => change.offset < next);
   }
 
-  /// The same, from a status: for what a mark was lost of. Marks that are still on their way know better.
+  /// The same, from a status: for what came before this page, and what a mark was lost of. Marks that
+  /// are still on their way know better.
   found(pipeline, topic, partition, next) {
-    const since = Date.now() - 3000;
-    this.settle(pipeline, `${topic}/${partition}`, null, (change) => change.offset < next && change.heard_ms < since);
+    const place = `${topic}/${partition}`;
+    if (!this.stood.has(place)) this.stood.set(place, new Map());
+    const ofPlace = this.stood.get(place);
+    const isFirst = !ofPlace.has(pipeline);
+    ofPlace.set(pipeline, next);
+    const since = Date.now() - late;
+    this.settle(pipeline, place, null, (change) => change.offset < next && (isFirst ? cameAt(change) : change.heard_ms) < since);
   }
 
   settle(pipeline, place, at_ms, isApplied) {
@@ -194,6 +219,11 @@ export class ChangeLog {
       const covering = marks.find((one) => one.next > change.offset);
       if (covering) change.applied.push({ pipeline, at_ms: covering.at_ms });
     }
+    if (cameAt(change) < Date.now() - late) {
+      for (const [pipeline, next] of this.stood.get(place) ?? []) {
+        if (change.offset < next && !change.applied.some((one) => one.pipeline === pipeline)) change.applied.push({ pipeline, at_ms: null });
+      }
+    }
     if (this.isDone(change)) return true;
     if (!this.waiting.has(place)) this.waiting.set(place, []);
     push(this.waiting.get(place), [change], mostWaiting);
@@ -211,7 +241,7 @@ export class ChangeLog {
     const known = this.rows.get(id);
     if (known && (change.op === 'u' || change.op === 'd')) change.known = known;
     this.rows.delete(id);
-    if (change.after && !change.cut) {
+    if (change.after) {
       change.after = completed(change.after, change.before ?? known?.row);
       this.rows.set(id, { row: change.after, offset: change.offset });
       if (this.rows.size > mostRows) this.rows.delete(this.rows.keys().next().value);

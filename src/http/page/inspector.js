@@ -1,7 +1,7 @@
 // One change, opened: what has changed, when, and the raw message, fetched when it is opened.
 
 import { request } from './api.js';
-import { columnsOf, committedAt, completeFromRaw, operations, rowBefore, wasSent } from './feed.js';
+import { cameAt, columnsOf, committedAt, completeFromRaw, operations, rowBefore, wasSent } from './feed.js';
 import { bytes, clock, duration, h, indented, instant, text } from './format.js';
 
 /// Shows a change of the feed, or a message of a topic (without an op). onClose() gives the focus back.
@@ -86,8 +86,8 @@ export class Inspector {
     const committed = committedAt(change);
     const step = (name, at, since) => [h('dt', {}, name),
       h('dd', {}, h('time', { datetime: instant(at), title: instant(at) }, clock(at)), since >= 0 ? h('span', { class: 'since' }, `+${duration(since)}`) : null)];
-    const steps = change.source_ts_us === null || change.source_ts_us === undefined ? [] : step('Committed at the source', committed, -1);
-    steps.push(...step('Written to Kafka', change.timestamp_ms, change.timestamp_ms - committed));
+    const steps = typeof change.source_ts_us === 'number' ? step('Committed at the source', committed, -1) : [];
+    steps.push(...step('Written to Kafka', cameAt(change), cameAt(change) - committed));
     for (const { pipeline, at_ms } of change.applied) {
       steps.push(...(at_ms === null ? [h('dt', {}, `Applied by ${pipeline}`), h('dd', {}, 'yes')] : step(`Applied by ${pipeline}`, at_ms, at_ms - committed)));
     }
@@ -100,7 +100,7 @@ export class Inspector {
     if (change.op === 't') return h('p', { class: 'note' }, 'The source’s table was emptied: TRUNCATE.');
     if (change.op === 'tombstone') return h('p', { class: 'note' }, 'Debezium sends this after a delete: a key without a value, that lets a compacted topic forget the key.');
     const columns = columnsOf(change);
-    if (columns.length === 0) return change.cut ? h('p', { class: 'note' }, 'The values were too long to be sent here; they are in the message below.') : null;
+    if (columns.length === 0) return change.cut && !this.message ? h('p', { class: 'note' }, 'The values were too long to be sent here; they are in the message below.') : null;
     const { basis } = rowBefore(change);
     const cell = (value, className) => h('td', { class: value === null ? `${className} null` : className },
       value === undefined ? h('span', { class: 'note' }, 'not known') : !wasSent(value) ? h('span', { class: 'note' }, 'unchanged, not sent') : text(value) === '' ? h('span', { class: 'note' }, 'empty') : text(value));
@@ -112,13 +112,14 @@ export class Inspector {
       h('tbody', {}, ...columns.map((column) => h('tr', { class: column.changed ? 'changed' : null },
         h('th', { scope: 'row' }, column.name, column.changed ? h('span', { class: 'unseen' }, ' (changed)') : null),
         ...(hasBefore ? [cell(column.before, 'old'), cell(column.after, 'now')] : [cell(change.op === 'd' ? column.before : column.after, change.op === 'd' ? 'old' : 'now')])))));
-    return h('div', {}, this.basis(basis), h('div', { class: 'wide', tabindex: 0, role: 'region', 'aria-label': 'Columns' }, table));
+    return h('div', {}, this.basis(basis), change.cut ? h('p', { class: 'note' }, 'Long values end with … until the message is here.') : null, h('div', { class: 'wide', tabindex: 0, role: 'region', 'aria-label': 'Columns' }, table));
   }
 
   basis(basis) {
     const change = this.change;
     const words = change.op === 'u' && basis === null
       ? 'What the row was like before was not sent: the source’s table has no REPLICA IDENTITY FULL, and this page had not seen the row.'
+      : basis === null && change.op === 'd' && !change.known ? 'Of the row the key alone was sent: the source’s table has no REPLICA IDENTITY FULL.'
       : basis === 'seen' && (change.op === 'u' || change.op === 'd')
         ? `Before: as this page saw the row last, at offset ${change.known.offset}. The source did not send it.`
         : '';
@@ -127,7 +128,7 @@ export class Inspector {
 
   origin() {
     const change = this.change;
-    const entries = [['Topic', change.topic], ['Partition', change.partition], ['Offset', change.offset], ['Time', instant(change.timestamp_ms)]];
+    const entries = [['Topic', change.topic], ['Partition', change.partition], ['Offset', change.offset], ['Time', change.timestamp_ms === null ? 'none' : instant(change.timestamp_ms)]];
     if (change.tx !== null && change.tx !== undefined) entries.push(['Transaction', change.tx]);
     return h('dl', { class: 'origin' }, ...entries.flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, text(value))]));
   }

@@ -1,6 +1,6 @@
 // The list of changes: newest first, at most so many rows, built once a frame at the most.
 
-import { appliedAt, columnsOf, matches, operations, push, rowBefore, tookOf, wasSent } from './feed.js';
+import { appliedAt, cameAt, columnsOf, matches, operations, push, rowBefore, tookOf, wasSent } from './feed.js';
 import { clock, count, duration, h, instant, plural, setText, shortened, text } from './format.js';
 
 const mostRows = 200;
@@ -236,7 +236,7 @@ export class ChangeList {
   item(entry, isNew) {
     if (entry.gap) return h('li', { class: 'gap' }, h('span', {}, `${clock(entry.at_ms)}  ${entry.gap}`));
     const { word, sign } = operations[entry.op] ?? operations['?'];
-    const at = (this.feed === 'applied' ? appliedAt(entry) : null) ?? entry.timestamp_ms;
+    const at = (this.feed === 'applied' ? appliedAt(entry) : null) ?? cameAt(entry);
     const took = h('span', { class: 'took' });
     showApplied(took, entry, this.log.isDone(entry));
     const row = h('button', { class: 'row', type: 'button', tabindex: -1, 'aria-expanded': 'false', 'data-op': entry.op },
@@ -283,18 +283,18 @@ function summary(change) {
   const note = (words) => h('span', { class: 'note' }, words);
   switch (change.op) {
     case 'c':
-    case 'r': return [...plain(change.after, 'now'), change.cut ? note('values too long to be shown here') : null];
+    case 'r': return plain(change.after, 'now');
     case 'd': return plain(rowBefore(change).row, 'old');
     case 't': return [note('all rows are gone')];
     case 'tombstone': return [note('lets Kafka forget the key')];
     case 'u': break;
-    default: return [note('not a change of Debezium’s: open it to see')];
+    default: return [note(change.cut ? 'too long to be shown here: open it' : 'not a change of Debezium’s: open it')];
   }
   if (!rowBefore(change).row) {
-    return [note(change.cut ? 'values too long to be shown here' : 'before not known; now'), ...plain(change.after, 'now')];
+    return [note('before not known; now'), ...plain(change.after, 'now')];
   }
   const changed = columnsOf(change).filter((column) => column.changed);
-  if (changed.length === 0) return [note(change.cut ? 'values too long to be shown here' : 'no column has changed')];
+  if (changed.length === 0) return [note(change.cut ? 'what has changed is too long to be shown here: open it' : 'no column has changed')];
   return changed.slice(0, mostColumns).map((column) =>
     pair(column.name, value(column.before, 'old'), h('span', { class: 'to' }, ' → '), value(column.after, 'now')));
 }

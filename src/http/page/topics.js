@@ -90,10 +90,10 @@ class Topic {
       setText(this.error, error.message);
       return;
     }
-    const newestFirst = messages.sort((a, b) => b.timestamp_ms - a.timestamp_ms || b.offset - a.offset);
+    const newestFirst = messages.sort((a, b) => (b.timestamp_ms ?? 0) - (a.timestamp_ms ?? 0) || b.offset - a.offset);
     this.messages.replaceChildren(...newestFirst.map((message) => h('li', {},
       h('button', { type: 'button', class: 'message', on: { click: () => this.onOpen({ topic: this.name, ...message }, message) } },
-        h('time', { class: 'at', datetime: instant(message.timestamp_ms) }, clock(message.timestamp_ms)),
+        message.timestamp_ms === null ? h('span', { class: 'at' }, 'no time') : h('time', { class: 'at', datetime: instant(message.timestamp_ms) }, clock(message.timestamp_ms)),
         h('span', { class: 'place' }, `${message.partition}@${message.offset}`),
         h('span', { class: message.key === null ? 'key null' : 'key' }, shortened(withoutSchema(message.key), 80)),
         h('span', { class: message.value === null ? 'what null' : 'what' }, shortened(withoutSchema(message.value), 300))))));
