@@ -14,6 +14,7 @@ usage: tests/run.sh [TIER]
   integration  against a real Kafka and PostgreSQL
   e2e          the whole pipeline with Debezium
   faults       services and daemons that die, tables that are damaged
+  browser      the live page, in Chromium
   sanitized    what has threads of its own, with the thread sanitizer, and the unit tests with the others
   bench        how fast it is: prints figures, asserts nothing
   debian13     builds and runs the unit tests in a Debian 13 root under build/ (needs root)
@@ -122,7 +123,7 @@ run_tests() {
 # Side by side: a lane of tests for each stack, what compiles or looks at sources with what they leave of the processor,
 # and the short tests without services.
 run_all() {
-  tools/packages.sh build tests lint stack
+  tools/packages.sh build tests lint stack browser
   begin_stack kafka kafka target
   begin_stack debezium
   stage build build all
@@ -150,12 +151,13 @@ run_tier() {
       finish stack-kafka
       run_tests -L '^integration$'
       ;;
-    e2e)
+    e2e | browser)
       tools/packages.sh build tests stack
+      [[ $1 != browser ]] || tools/packages.sh browser
       begin_stack debezium
       stage build build all
       finish stack-debezium
-      run_tests -L '^e2e$'
+      run_tests -L "^$1\$"
       ;;
     faults | sanitized)
       tools/packages.sh build tests lint stack

@@ -240,7 +240,7 @@ export class ChangeList {
     const took = h('span', { class: 'took' });
     showApplied(took, entry, this.log.isDone(entry));
     const row = h('button', { class: 'row', type: 'button', tabindex: -1, 'aria-expanded': 'false', 'data-op': entry.op },
-      h('time', { class: 'at', datetime: instant(at), title: instant(at) }, clock(at)),
+      h('time', { class: 'at', datetime: instant(at), title: instant(at) }, ...withSmall(clock(at))),
       h('span', { class: 'op' }, h('span', { class: 'sign', 'aria-hidden': 'true' }, sign), word),
       h('span', { class: 'table' }, entry.table ?? entry.topic),
       h('span', { class: 'key' }, keyText(entry)),
@@ -258,6 +258,12 @@ function previousRow(row) {
     if (before) return before;
   }
   return null;
+}
+
+/// The milliseconds apart: a phone has no room for them.
+function withSmall(time) {
+  const [seconds, fraction] = time.split('.');
+  return [seconds, fraction === undefined ? null : h('span', { class: 'ms' }, `.${fraction}`)];
 }
 
 export function keyText(change) {
