@@ -4,9 +4,9 @@
 import { json, parseExact, same, text } from './format.js';
 
 const mostChanges = 1000;   // of each feed
-const mostRows = 5000;      // whose last state is known
-const mostWaiting = 2000;   // of a partition, for their commit
-const mostMarks = 64;       // of a partition and pipeline
+const mostRows = 2000;      // whose last state is known
+const mostWaiting = 500;    // of a partition, for their commit
+const mostMarks = 16;       // of a partition and pipeline
 const late = 3000;          // ms: after so long there comes no mark for it
 
 export const operations = {
@@ -123,6 +123,7 @@ export class ChangeLog {
   constructor() {
     this.arrived = [];  // oldest first; a {gap: text} where some are missing
     this.applied = [];
+    this.ids = new Set();
     this.tables = new Set();
     this.rows = new Map();     // last states, by topic and key; the one not used for longest is first
     this.waiting = new Map();  // changes that are not applied, by topic and partition
@@ -141,7 +142,8 @@ export class ChangeLog {
     if (changes.length > 0) for (const on of this.listeners) on[what]?.(changes);
   }
 
-  add(changes) {
+  add(all) {
+    const changes = all.filter((change) => this.isNew(change));
     const done = [];
     for (const change of changes) {
       change.applied = [];
@@ -155,6 +157,15 @@ export class ChangeLog {
     push(this.applied, done, mostChanges);
     this.tell('arrived', changes);
     this.tell('applied', done);
+  }
+
+  /// After a reconnect the newest come once more.
+  isNew({ topic, partition, offset, timestamp_ms }) {
+    const id = `${topic}/${partition}@${offset} ${timestamp_ms}`;
+    if (this.ids.has(id)) return false;
+    this.ids.add(id);
+    if (this.ids.size > mostChanges) this.ids.delete(this.ids.values().next().value);
+    return true;
   }
 
   addGap(gap) {

@@ -177,7 +177,8 @@ export class ChangeList {
   toNewest() {
     byId('scroller').scrollTop = 0;
     document.scrollingElement.scrollTop = 0;
-    if (this.isPaused) this.rebuild();  // a look at what has come; it stays paused
+    this.isAway = false;
+    this.rebuild();  // where it is paused: a look at what has come, and it stays so
     this.list.querySelector('.row')?.focus({ preventScroll: true });
   }
 
@@ -193,8 +194,9 @@ export class ChangeList {
     const rows = [...this.list.querySelectorAll('.row')];
     if (rows.length === 0) return;
     const at = rows.indexOf(document.activeElement);
-    const from = at >= 0 ? at : rows.indexOf(this.current) - (this.list.contains(document.activeElement) ? 0 : step);
-    const to = Math.min(rows.length - 1, Math.max(0, from + step));
+    // Who comes from elsewhere comes to the row that was left.
+    const wanted = at < 0 && Number.isFinite(step) ? rows.indexOf(this.current) : Math.max(at, 0) + step;
+    const to = Math.min(rows.length - 1, Math.max(0, wanted));
     rows[to].focus();
     return this.changes.get(rows[to]);
   }

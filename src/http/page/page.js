@@ -17,13 +17,28 @@ const byId = (id) => document.getElementById(id);
 
 const log = new ChangeLog();
 const filter = { table: '', ops: new Set(Object.keys(operations)), text: '' };
-const inspector = new Inspector({ onClose: (change) => { list.opened(null); focusAfterInspector(change); } });
-const list = new ChangeList(log, { filter, onSeeing: tellSeeing, onOpen: (change, focus) => { inspector.open(change, { focus }); list.opened(change); } });
+const inspector = new Inspector({ onClose: (change) => { coverPage(); list.opened(null); focusAfterInspector(change); } });
+const list = new ChangeList(log, { filter, onSeeing: tellSeeing, onOpen: openChange });
 const tables = new Tables({ say, poll: pollStatus });
-const topics = new Topics({ onOpen: (change, message) => { openedFrom = document.activeElement; inspector.open(change, { message }); } });
+const topics = new Topics({ onOpen: (change, message) => { openedFrom = document.activeElement; inspector.open(change, { message }); coverPage(); } });
 let openedFrom = null;
 
 log.listen({ marked: (changes) => { if (changes.includes(inspector.change)) inspector.marked(); } });
+
+const isNarrow = matchMedia('(max-width: 899px)');
+
+function openChange(change, focus) {
+  inspector.open(change, { focus });
+  list.opened(change);
+  coverPage();
+}
+
+/// On a phone what is open covers the page: the focus must not go behind it.
+function coverPage() {
+  for (const part of document.querySelectorAll('main, .top, #health')) part.inert = inspector.isOpen && isNarrow.matches;
+}
+
+isNarrow.addEventListener('change', coverPage);
 
 // --- views ------------------------------------------------------------------------------------------------------------
 
@@ -86,12 +101,25 @@ const stream = new Stream({
         log.mark(message.pipeline, message.topic, message.partition, message.next, message.at_ms);
         break;
       case 'dropped':
-        log.addGap(`${plural(message.texts, 'text')} of changes left out: this browser was too slow for them`);
+        addDropped(message.texts);
         break;
     }
   },
   onState: tellLink,
 });
+
+let dropped = 0;
+
+/// A line for all of a few seconds.
+function addDropped(texts) {
+  if (dropped === 0) {
+    setTimeout(() => {
+      log.addGap(`${plural(dropped, 'text')} of changes left out: this browser was too slow for them`);
+      dropped = 0;
+    }, 3000);
+  }
+  dropped += texts;
+}
 
 function tellLink(state, detail) {
   const words = { connecting: 'connecting', live: 'live', lost: 'not connected', replaced: 'replaced', refused: 'refused' };
@@ -293,7 +321,6 @@ function nextTheme() {
   tellTheme();
 }
 
-const isNarrow = matchMedia('(max-width: 899px)');
 let following = 0;
 
 /// What is open follows the change that is chosen, where both are seen.
@@ -302,9 +329,7 @@ function move(step) {
   if (!change || !inspector.isOpen || isNarrow.matches) return;
   clearTimeout(following);
   following = setTimeout(() => {
-    if (!inspector.isOpen) return;
-    inspector.open(change, { focus: false });
-    list.opened(change);
+    if (inspector.isOpen) openChange(change, false);
   }, 120);
 }
 
