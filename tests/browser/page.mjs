@@ -1,5 +1,5 @@
 // The live page in a real browser, against a lockstepd that replicates: page_test.cpp starts it and says where.
-//   PAGE_URL GUARDED_URL (asks for the token open-sesame) SOURCE_URL   PIPELINE TABLE FULL_TABLE (REPLICA IDENTITY FULL)
+//   PAGE_URL GUARDED_URL (asks for the token open-sesame-and-more) SOURCE_URL   PIPELINE TABLE FULL_TABLE (REPLICA IDENTITY FULL)
 //   MODULES (node_modules is there) SHOTS (a folder for screenshots)
 // Both tables are (id bigint PRIMARY KEY, name text, amount numeric, note text) in schema public.
 import assert from 'node:assert/strict';
@@ -112,7 +112,7 @@ test('texts of the stream stay texts, and long ones are whole when they are open
   assert.equal(await page.locator('main img').count(), 0);
   assert.ok((await row.textContent()).length < 500);
   await row.click();
-  await page.locator('#inspector td', { hasText: new RegExp(`^${long}$`) }).waitFor();
+  await until('the whole text is there', async () => (await page.locator('#inspector td').allTextContents()).includes(long));
 });
 
 test('numbers that JavaScript would round are shown as they are', async () => {
@@ -249,9 +249,13 @@ test('a topic shows its partitions, and its newest messages can be opened', asyn
   const page = await open({ hash: '#topics' });
   const id = newId();
   await sql(`INSERT INTO ${TABLE} VALUES (${id}, 'peeked at', 1, NULL)`);
-  await rows(page, 'c', id).waitFor({ state: 'attached' });
   await page.locator('.topics summary', { hasText: topicOf(TABLE) }).click();
-  await page.locator('details[open] .message', { hasText: 'peeked at' }).first().click();
+  const message = page.locator('details[open] .message', { hasText: 'peeked at' });
+  await until('the message can be seen', async () => {
+    await page.locator('details[open]').getByRole('button', { name: 'Look again' }).click();
+    return (await message.count()) > 0;
+  });
+  await message.first().click();
   await page.locator('#inspector pre[aria-label=Value]', { hasText: 'peeked at' }).waitFor();
   await page.locator('details[open] .partitions td').first().waitFor();
   await page.keyboard.press('Escape');
@@ -324,7 +328,7 @@ test('where a token is needed it is asked for, kept for the window, and used for
   };
   await give('wrong');
   await page.locator('#token-why', { hasText: 'wrong token' }).waitFor();
-  await give('open-sesame');
+  await give('open-sesame-and-more');
   await isLive(page);
   await page.keyboard.press('3');
   await page.locator('.topics > li').first().waitFor();

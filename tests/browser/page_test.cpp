@@ -30,7 +30,7 @@ TEST_CASE("the live page in a browser") {
   config.listen = "127.0.0.1:0";
   const Daemon daemon{name, config};
   config.pipeline = unique("page_guarded");
-  config.token = "open-sesame";
+  config.token = "open-sesame-and-more";
   config.sink["schema"] = "guarded";
   target.exec("CREATE SCHEMA IF NOT EXISTS guarded");
   const Daemon guarded{config.pipeline, config};
