@@ -40,11 +40,18 @@ async function open({ url = PAGE_URL, hash = '', live = true, ...options } = {})
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   context.setDefaultTimeout(deadline);
   contexts.push(context);
-  context.on('request', (request) => { if (new URL(request.url()).host !== new URL(url).host) complaints.push(`asks ${request.url()}`); });
+  context.on('request', (request) => {
+    if (new URL(request.url()).host !== new URL(url).host) complaints.push(`asks ${request.url()}`);
+  });
   context.on('weberror', (error) => complaints.push(error.error().stack));
   context.on('console', (message) => {
     // What a server refuses is told as an error, too.
-    if (message.type() === 'error' && !message.text().includes('Failed to load resource') && !message.text().includes('WebSocket')) complaints.push(message.text());
+    if (
+      message.type() === 'error' &&
+      !message.text().includes('Failed to load resource') &&
+      !message.text().includes('WebSocket')
+    )
+      complaints.push(message.text());
   });
   const page = await context.newPage();
   await page.goto(url + hash);
@@ -55,14 +62,19 @@ async function open({ url = PAGE_URL, hash = '', live = true, ...options } = {})
 const isLive = (page) => page.locator('#link[data-state=live]').waitFor();
 
 /// Rows of one row of a table; op: c, u, d, r, t or tombstone.
-const rows = (page, op, id, table = TABLE) => page.locator(`.row[data-op="${op}"]`)
-  .filter({ has: page.locator('.table', { hasText: new RegExp(`^public\\.${table}$`) }) })
-  .filter({ has: page.locator('.key', { hasText: new RegExp(`^id=${id}$`) }) });
+const rows = (page, op, id, table = TABLE) =>
+  page
+    .locator(`.row[data-op="${op}"]`)
+    .filter({ has: page.locator('.table', { hasText: new RegExp(`^public\\.${table}$`) }) })
+    .filter({ has: page.locator('.key', { hasText: new RegExp(`^id=${id}$`) }) });
 
 const focused = (page) => page.evaluate(() => document.activeElement.outerHTML.slice(0, 200));
 
 before(async () => {
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-dev-shm-usage'],
+  });
 });
 
 afterEach(async () => {
@@ -89,7 +101,10 @@ test('changes of the source appear as they happen, with what has changed, and ar
   await rows(page, 'tombstone', id).waitFor();
   await sql(`TRUNCATE ${TABLE}`);
   await page.locator('.row[data-op=t]').filter({ hasText: TABLE }).first().waitFor();
-  for (const op of ['c', 'u', 'd']) await rows(page, op, id).filter({ hasText: /✓ [\d.]+ (ms|s)/ }).waitFor();
+  for (const op of ['c', 'u', 'd'])
+    await rows(page, op, id)
+      .filter({ hasText: /✓ [\d.]+ (ms|s)/ })
+      .waitFor();
 });
 
 test('where the source sends what a row was like, a window that is new shows it', async () => {
@@ -112,7 +127,9 @@ test('texts of the stream stay texts, and long ones are whole when they are open
   assert.equal(await page.locator('main img').count(), 0);
   assert.ok((await row.textContent()).length < 500);
   await row.click();
-  await until('the whole text is there', async () => (await page.locator('#inspector td').allTextContents()).includes(long));
+  await until('the whole text is there', async () =>
+    (await page.locator('#inspector td').allTextContents()).includes(long),
+  );
 });
 
 test('numbers that JavaScript would round are shown as they are', async () => {
@@ -126,7 +143,13 @@ test('numbers that JavaScript would round are shown as they are', async () => {
     const { parseExact, json, text, indented } = await import('/format.js');
     const source = '{"a":12345678901234567890,"b":[1.50,"1.50 \\"2\\"",-0,1e3],"c":"9007199254740993"}';
     const parsed = parseExact(source);
-    return { back: json(parsed), a: text(parsed.a), inText: parsed.b[1], indented: indented(source).replaceAll(/\s+(?=([^"]|"([^"\\]|\\.)*")*$)/g, ''), source };
+    return {
+      back: json(parsed),
+      a: text(parsed.a),
+      inText: parsed.b[1],
+      indented: indented(source).replaceAll(/\s+(?=([^"]|"([^"\\]|\\.)*")*$)/g, ''),
+      source,
+    };
   });
   assert.equal(exact.back, exact.source);
   assert.equal(exact.a, '12345678901234567890');
@@ -137,7 +160,9 @@ test('numbers that JavaScript would round are shown as they are', async () => {
 test('table, operation and text filter what is seen', async () => {
   const page = await open();
   const [one, other] = [newId(), newId()];
-  await sql(`INSERT INTO ${TABLE} VALUES (${one}, 'Barbara', 1, NULL); INSERT INTO ${FULL_TABLE} VALUES (${other}, 'Tony', 1, NULL); UPDATE ${FULL_TABLE} SET amount = 9 WHERE id = ${other}`);
+  await sql(
+    `INSERT INTO ${TABLE} VALUES (${one}, 'Barbara', 1, NULL); INSERT INTO ${FULL_TABLE} VALUES (${other}, 'Tony', 1, NULL); UPDATE ${FULL_TABLE} SET amount = 9 WHERE id = ${other}`,
+  );
   await rows(page, 'u', other, FULL_TABLE).waitFor();
   await rows(page, 'c', one).waitFor();
   const seen = (locator, count) => until(`${count} of ${locator}`, async () => (await locator.count()) === count);
@@ -153,7 +178,7 @@ test('table, operation and text filter what is seen', async () => {
   await page.fill('#text', 'BARBARA');
   await seen(rows(page, 'c', one), 1);
   await seen(rows(page, 'u', other, FULL_TABLE), 0);
-  const [fits, fitsNot] = [newId(), newId()];  // what comes is filtered, too
+  const [fits, fitsNot] = [newId(), newId()]; // what comes is filtered, too
   await sql(`INSERT INTO ${TABLE} VALUES (${fitsNot}, 'Mary', 1, NULL), (${fits}, 'barbara again', 1, NULL)`);
   await rows(page, 'c', fits).waitFor();
   assert.equal(await rows(page, 'c', fitsNot).count(), 0);
@@ -161,7 +186,9 @@ test('table, operation and text filter what is seen', async () => {
 
 test('a table is paused and resumed by its buttons; what arrives meanwhile is applied afterwards', async () => {
   const page = await open();
-  const stateOf = async () => (await (await fetch(`${PAGE_URL}status`)).json()).pipelines[0].tables.find((one) => one.topic === topicOf(TABLE)).state;
+  const stateOf = async () =>
+    (await (await fetch(`${PAGE_URL}status`)).json()).pipelines[0].tables.find((one) => one.topic === topicOf(TABLE))
+      .state;
   await page.keyboard.press('2');
   await page.getByRole('button', { name: `Pause ${topicOf(TABLE)}`, exact: true }).click();
   await page.locator(`[data-topic="${topicOf(TABLE)}"][data-state=paused]`).waitFor();
@@ -185,7 +212,8 @@ test('a table is paused and resumed by its buttons; what arrives meanwhile is ap
 
 test('a whole pipeline is paused only when that is confirmed', async () => {
   const page = await open({ hash: '#tables' });
-  const states = async () => new Set((await (await fetch(`${PAGE_URL}status`)).json()).pipelines[0].tables.map((one) => one.state));
+  const states = async () =>
+    new Set((await (await fetch(`${PAGE_URL}status`)).json()).pipelines[0].tables.map((one) => one.state));
   await page.getByRole('button', { name: `Pause all of ${PIPELINE}` }).click();
   await page.keyboard.press('Escape');
   assert.deepEqual(await states(), new Set(['reading']));
@@ -266,13 +294,15 @@ test('5,000 changes at once: the page says that it shows a sample, stays small a
   const page = await open();
   const begin = newId() + 100000;
   const said = page.locator('#rate', { hasText: /^showing [\d.,]+ of [\d.,]+\/s$/ }).waitFor();
-  await sql(`INSERT INTO ${TABLE} SELECT i, 'row ' || i, i, repeat('y', 50) FROM generate_series(${begin}, ${begin + 4999}) i`);
+  await sql(
+    `INSERT INTO ${TABLE} SELECT i, 'row ' || i, i, repeat('y', 50) FROM generate_series(${begin}, ${begin + 4999}) i`,
+  );
   await page.keyboard.press(' ');
   await page.locator('#pause[aria-pressed=true]').waitFor({ timeout: 3000 });
   await page.keyboard.press(' ');
   await said;
   assert.ok((await page.locator('#list > li').count()) <= 200);
-  await sql(`DELETE FROM ${TABLE} WHERE id = ${begin + 4999}`);  // it goes on afterwards
+  await sql(`DELETE FROM ${TABLE} WHERE id = ${begin + 4999}`); // it goes on afterwards
   await rows(page, 'd', begin + 4999).waitFor();
 });
 
@@ -304,8 +334,12 @@ test('a connection that is lost is said, and comes again by itself', async () =>
 test('a second window with the same id takes over, and the first says so and waits', async () => {
   const page = await open();
   const other = await page.context().newPage();
-  await other.addInitScript((id) => { if (!sessionStorage.getItem('lockstep.client')) sessionStorage.setItem('lockstep.client', id); },
-    await page.evaluate(() => sessionStorage.getItem('lockstep.client')));
+  await other.addInitScript(
+    (id) => {
+      if (!sessionStorage.getItem('lockstep.client')) sessionStorage.setItem('lockstep.client', id);
+    },
+    await page.evaluate(() => sessionStorage.getItem('lockstep.client')),
+  );
   await other.goto(PAGE_URL);
   await isLive(other);
   await page.locator('#link[data-state=replaced]').waitFor();
@@ -339,9 +373,15 @@ test('where a token is needed it is asked for, kept for the window, and used for
 
 test('nothing that keeps anybody out, in either theme, at a desk and on a phone', async () => {
   const id = newId();
-  const make = (page, table) => sql(`INSERT INTO ${table} VALUES (${id}, 'Grace Hopper', 1, NULL); UPDATE ${table} SET name = 'Grace Brewster Hopper', note = 'seen' WHERE id = ${id}`).then(() => rows(page, 'u', id, table).first().waitFor());
+  const make = (page, table) =>
+    sql(
+      `INSERT INTO ${table} VALUES (${id}, 'Grace Hopper', 1, NULL); UPDATE ${table} SET name = 'Grace Brewster Hopper', note = 'seen' WHERE id = ${id}`,
+    ).then(() => rows(page, 'u', id, table).first().waitFor());
   const found = [];
-  for (const [kind, options] of Object.entries({ desk: { viewport: { width: 1440, height: 900 } }, phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true } })) {
+  for (const [kind, options] of Object.entries({
+    desk: { viewport: { width: 1440, height: 900 } },
+    phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true },
+  })) {
     for (const colorScheme of ['light', 'dark']) {
       const page = await open({ ...options, colorScheme, reducedMotion: 'reduce' });
       await sql(`DELETE FROM ${FULL_TABLE} WHERE id = ${id}`);
@@ -350,9 +390,15 @@ test('nothing that keeps anybody out, in either theme, at a desk and on a phone'
         await page.screenshot({ path: `${SHOTS}/${kind}-${colorScheme}-${what}.png` });
         const { violations, passes } = await page.evaluate(`${axe}; axe.run(document)`);
         assert.ok(passes.length > 20);
-        found.push(...violations.filter((one) => ['serious', 'critical'].includes(one.impact))
-          .map((one) => `${kind} ${colorScheme} ${what}: ${one.id}: ${one.nodes[0].html.slice(0, 200)}`));
-        assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${kind} ${what} is not wider than the window`);
+        found.push(
+          ...violations
+            .filter((one) => ['serious', 'critical'].includes(one.impact))
+            .map((one) => `${kind} ${colorScheme} ${what}: ${one.id}: ${one.nodes[0].html.slice(0, 200)}`),
+        );
+        assert.ok(
+          await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
+          `${kind} ${what} is not wider than the window`,
+        );
       };
       await look('changes');
       await rows(page, 'u', id, FULL_TABLE).first().click();

@@ -28,12 +28,14 @@ export async function request(path, { method = 'GET', deadline = 10000 } = {}) {
       response = await fetch(path, { method, headers, cache: 'no-store', signal: AbortSignal.timeout(deadline) });
       body = await response.text();
     } catch (error) {
-      throw new Error(error.name === 'TimeoutError' ? `no answer within ${deadline / 1000} s` : 'the daemon does not answer');
+      throw new Error(
+        error.name === 'TimeoutError' ? `no answer within ${deadline / 1000} s` : 'the daemon does not answer',
+      );
     }
     if (response.ok) return body;
     const refusal = refusalOf(response.status, body);
     if (response.status !== 401) throw refusal;
-    if (token() !== shown) continue;  // it was asked for by another request meanwhile
+    if (token() !== shown) continue; // it was asked for by another request meanwhile
     const given = await askForToken(shown ? refusal.message : '');
     if (given === null) throw refusal;
     sessionStorage.setItem(tokenKey, given);

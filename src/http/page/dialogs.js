@@ -56,6 +56,7 @@ const keys = [
 
 export function showKeys() {
   byId('keys-list').replaceChildren(
-    ...keys.flatMap(([names, what]) => [h('dt', {}, ...names.map((name) => h('kbd', {}, name))), h('dd', {}, what)]));
+    ...keys.flatMap(([names, what]) => [h('dt', {}, ...names.map((name) => h('kbd', {}, name))), h('dd', {}, what)]),
+  );
   open(byId('keys-dialog'));
 }

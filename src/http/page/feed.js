@@ -3,11 +3,11 @@
 
 import { json, parseExact, same, text } from './format.js';
 
-const mostChanges = 1000;   // of each feed
-const mostRows = 2000;      // whose last state is known
-const mostWaiting = 500;    // of a partition, for their commit
-const mostMarks = 16;       // of a partition and pipeline
-const late = 3000;          // ms: after so long there comes no mark for it
+const mostChanges = 1000; // of each feed
+const mostRows = 2000; // whose last state is known
+const mostWaiting = 500; // of a partition, for their commit
+const mostMarks = 16; // of a partition and pipeline
+const late = 3000; // ms: after so long there comes no mark for it
 
 export const operations = {
   c: { word: 'create', sign: '+' },
@@ -29,13 +29,17 @@ export function wasSent(value) {
 /// `row` with the values that the change did not send taken from the row before.
 function completed(row, before) {
   if (!before || !Object.values(row).some((value) => !wasSent(value))) return row;
-  return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, wasSent(value) ? value : before[name] ?? value]));
+  return Object.fromEntries(
+    Object.entries(row).map(([name, value]) => [name, wasSent(value) ? value : (before[name] ?? value)]),
+  );
 }
 
 /// Of a row that was deleted the source sends the key alone, unless it has REPLICA IDENTITY FULL; other
 /// columns are null then, or empty where they may not be null.
 function isWhole({ before, key }) {
-  return Object.entries(before).some(([name, value]) => !(name in (key ?? {})) && ![null, '', 0, false].includes(value));
+  return Object.entries(before).some(
+    ([name, value]) => !(name in (key ?? {})) && ![null, '', 0, false].includes(value),
+  );
 }
 
 /// What the row was like before the change: {row, basis}. basis: 'sent' by the source, 'seen' here
@@ -48,7 +52,8 @@ export function rowBefore(change) {
 
 /// Where one of them was too long to be sent: as far as it was.
 function sameAsFar(a, b) {
-  const beginsAs = (whole, cut) => typeof cut === 'string' && cut.length > 60 && cut.endsWith('…') && text(whole).startsWith(cut.slice(0, -1));
+  const beginsAs = (whole, cut) =>
+    typeof cut === 'string' && cut.length > 60 && cut.endsWith('…') && text(whole).startsWith(cut.slice(0, -1));
   return same(a, b) || beginsAs(a, b) || beginsAs(b, a);
 }
 
@@ -63,7 +68,9 @@ export function columnsOf(change) {
     column.changed = Boolean(before && after) && wasSent(column.after) && !sameAsFar(column.before, column.after);
     return column;
   });
-  return change.op === 'u' ? [...columns.filter((one) => one.changed), ...columns.filter((one) => !one.changed)] : columns;
+  return change.op === 'u'
+    ? [...columns.filter((one) => one.changed), ...columns.filter((one) => !one.changed)]
+    : columns;
 }
 
 /// When the last of its pipelines had committed it; null: not known.
@@ -114,22 +121,30 @@ export function matches(change, { table, ops, text: wanted }) {
   if (table && (change.table ?? change.topic) !== table) return false;
   if (!ops.has(change.op)) return false;
   if (!wanted) return true;
-  change.searched ??= [change.table, change.topic, change.offset, ...[change.key, change.before, change.after].map((one) => (one ? Object.entries(one).flat().map(text).join(' ') : ''))]
-    .join(' ').toLowerCase();
+  change.searched ??= [
+    change.table,
+    change.topic,
+    change.offset,
+    ...[change.key, change.before, change.after].map((one) =>
+      one ? Object.entries(one).flat().map(text).join(' ') : '',
+    ),
+  ]
+    .join(' ')
+    .toLowerCase();
   return change.searched.includes(wanted);
 }
 
 export class ChangeLog {
   constructor() {
-    this.arrived = [];  // oldest first; a {gap: text} where some are missing
+    this.arrived = []; // oldest first; a {gap: text} where some are missing
     this.applied = [];
     this.ids = new Set();
     this.tables = new Set();
-    this.rows = new Map();     // last states, by topic and key; the one not used for longest is first
-    this.waiting = new Map();  // changes that are not applied, by topic and partition
-    this.marks = new Map();    // by topic and partition, then pipeline: [{next, at_ms}], oldest first
-    this.stood = new Map();     // by topic and partition, then pipeline: what was applied, by the last status
-    this.pipelines = new Map();  // how many pipelines read a topic
+    this.rows = new Map(); // last states, by topic and key; the one not used for longest is first
+    this.waiting = new Map(); // changes that are not applied, by topic and partition
+    this.marks = new Map(); // by topic and partition, then pipeline: [{next, at_ms}], oldest first
+    this.stood = new Map(); // by topic and partition, then pipeline: what was applied, by the last status
+    this.pipelines = new Map(); // how many pipelines read a topic
     this.listeners = [];
   }
 
@@ -196,7 +211,12 @@ export class ChangeLog {
     const isFirst = !ofPlace.has(pipeline);
     ofPlace.set(pipeline, next);
     const since = Date.now() - late;
-    this.settle(pipeline, place, null, (change) => change.offset < next && (isFirst ? cameAt(change) : change.heard_ms) < since);
+    this.settle(
+      pipeline,
+      place,
+      null,
+      (change) => change.offset < next && (isFirst ? cameAt(change) : change.heard_ms) < since,
+    );
   }
 
   settle(pipeline, place, at_ms, isApplied) {
@@ -232,7 +252,8 @@ export class ChangeLog {
     }
     if (cameAt(change) < Date.now() - late) {
       for (const [pipeline, next] of this.stood.get(place) ?? []) {
-        if (change.offset < next && !change.applied.some((one) => one.pipeline === pipeline)) change.applied.push({ pipeline, at_ms: null });
+        if (change.offset < next && !change.applied.some((one) => one.pipeline === pipeline))
+          change.applied.push({ pipeline, at_ms: null });
       }
     }
     if (this.isDone(change)) return true;

@@ -14,7 +14,8 @@ function filled(element, properties, children) {
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined || value === false) continue;
     if (name === 'data') Object.assign(element.dataset, value);
-    else if (name === 'on') for (const [event, handler] of Object.entries(value)) element.addEventListener(event, handler);
+    else if (name === 'on')
+      for (const [event, handler] of Object.entries(value)) element.addEventListener(event, handler);
     else element.setAttribute(name, value === true ? '' : value);
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined));
@@ -35,8 +36,11 @@ const tokens = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g;
 
 /// JSON, with such numbers as exact texts: text() and json() write them as they came.
 export function parseExact(source) {
-  return JSON.parse(source.replace(tokens, (token) =>
-    token[0] === '"' || String(Number(token)) === token ? token : `"\\u0000${token}"`));
+  return JSON.parse(
+    source.replace(tokens, (token) =>
+      token[0] === '"' || String(Number(token)) === token ? token : `"\\u0000${token}"`,
+    ),
+  );
 }
 
 export function isExact(value) {
@@ -70,9 +74,15 @@ export function indented(source) {
     const line = () => '\n' + '  '.repeat(depth);
     if (piece === '{' || piece === '[') {
       out += piece;
-      if (next !== '}' && next !== ']') { depth += 1; out += line(); }
+      if (next !== '}' && next !== ']') {
+        depth += 1;
+        out += line();
+      }
     } else if (piece === '}' || piece === ']') {
-      if (pieces[i - 1] !== '{' && pieces[i - 1] !== '[') { depth = Math.max(0, depth - 1); out += line(); }
+      if (pieces[i - 1] !== '{' && pieces[i - 1] !== '[') {
+        depth = Math.max(0, depth - 1);
+        out += line();
+      }
       out += piece;
     } else if (piece === ',') {
       out += piece + line();
@@ -123,7 +133,8 @@ const two = (number) => String(number).padStart(2, '0');
 export function clock(ms) {
   const at = new Date(ms);
   const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-  if (at.toDateString() === new Date().toDateString()) return `${time}.${String(at.getMilliseconds()).padStart(3, '0')}`;
+  if (at.toDateString() === new Date().toDateString())
+    return `${time}.${String(at.getMilliseconds()).padStart(3, '0')}`;
   return `${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`;
 }
 
@@ -142,7 +153,9 @@ export function area(values, length, width, height) {
   const most = Math.max(...values, 1);
   const step = width / (length - 1);
   const first = length - values.length;
-  const points = values.map((value, i) => `${((first + i) * step).toFixed(1)} ${(height - (value / most) * (height - 1)).toFixed(1)}`);
+  const points = values.map(
+    (value, i) => `${((first + i) * step).toFixed(1)} ${(height - (value / most) * (height - 1)).toFixed(1)}`,
+  );
   if (points.length === 0) return '';
   return `M${(first * step).toFixed(1)} ${height}L${points.join('L')}L${width} ${height}Z`;
 }

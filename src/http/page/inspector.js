@@ -68,10 +68,28 @@ export class Inspector {
     const hadFocus = isFetched && this.element.contains(document.activeElement);
     const { word, sign } = operations[change.op] ?? { word: 'message', sign: '' };
     const parts = [
-      h('header', { 'data-op': change.op },
-        h('h2', { id: 'inspector-title', tabindex: -1 },
-          h('span', { class: 'op' }, sign ? h('span', { class: 'sign', 'aria-hidden': 'true' }, sign) : null, word), ' ', change.table ?? change.topic),
-        h('button', { class: 'quiet', type: 'button', 'aria-label': 'Close', title: 'Close (Esc)', on: { click: () => this.close() } }, '✕')),
+      h(
+        'header',
+        { 'data-op': change.op },
+        h(
+          'h2',
+          { id: 'inspector-title', tabindex: -1 },
+          h('span', { class: 'op' }, sign ? h('span', { class: 'sign', 'aria-hidden': 'true' }, sign) : null, word),
+          ' ',
+          change.table ?? change.topic,
+        ),
+        h(
+          'button',
+          {
+            class: 'quiet',
+            type: 'button',
+            'aria-label': 'Close',
+            title: 'Close (Esc)',
+            on: { click: () => this.close() },
+          },
+          '✕',
+        ),
+      ),
       change.op ? this.times() : null,
       change.op ? this.columns() : null,
       this.origin(),
@@ -84,12 +102,23 @@ export class Inspector {
   times() {
     const change = this.change;
     const committed = committedAt(change);
-    const step = (name, at, since) => [h('dt', {}, name),
-      h('dd', {}, h('time', { datetime: instant(at), title: instant(at) }, clock(at)), since >= 0 ? h('span', { class: 'since' }, `+${duration(since)}`) : null)];
+    const step = (name, at, since) => [
+      h('dt', {}, name),
+      h(
+        'dd',
+        {},
+        h('time', { datetime: instant(at), title: instant(at) }, clock(at)),
+        since >= 0 ? h('span', { class: 'since' }, `+${duration(since)}`) : null,
+      ),
+    ];
     const steps = typeof change.source_ts_us === 'number' ? step('Committed at the source', committed, -1) : [];
     steps.push(...step('Written to Kafka', cameAt(change), cameAt(change) - committed));
     for (const { pipeline, at_ms } of change.applied) {
-      steps.push(...(at_ms === null ? [h('dt', {}, `Applied by ${pipeline}`), h('dd', {}, 'yes')] : step(`Applied by ${pipeline}`, at_ms, at_ms - committed)));
+      steps.push(
+        ...(at_ms === null
+          ? [h('dt', {}, `Applied by ${pipeline}`), h('dd', {}, 'yes')]
+          : step(`Applied by ${pipeline}`, at_ms, at_ms - committed)),
+      );
     }
     if (change.applied.length === 0) steps.push(h('dt', {}, 'Applied'), h('dd', { class: 'note' }, 'not yet'));
     return h('dl', { class: 'times' }, ...steps);
@@ -98,55 +127,160 @@ export class Inspector {
   columns() {
     const change = this.change;
     if (change.op === 't') return h('p', { class: 'note' }, 'The source’s table was emptied: TRUNCATE.');
-    if (change.op === 'tombstone') return h('p', { class: 'note' }, 'Debezium sends this after a delete: a key without a value, that lets a compacted topic forget the key.');
+    if (change.op === 'tombstone')
+      return h(
+        'p',
+        { class: 'note' },
+        'Debezium sends this after a delete: a key without a value, that lets a compacted topic forget the key.',
+      );
     const columns = columnsOf(change);
-    if (columns.length === 0) return change.cut && !this.message ? h('p', { class: 'note' }, 'The values were too long to be sent here; they are in the message below.') : null;
+    if (columns.length === 0)
+      return change.cut && !this.message
+        ? h('p', { class: 'note' }, 'The values were too long to be sent here; they are in the message below.')
+        : null;
     const { basis } = rowBefore(change);
-    const cell = (value, className) => h('td', { class: value === null ? `${className} null` : className },
-      value === undefined ? h('span', { class: 'note' }, 'not known') : !wasSent(value) ? h('span', { class: 'note' }, 'unchanged, not sent') : text(value) === '' ? h('span', { class: 'note' }, 'empty') : text(value));
+    const cell = (value, className) =>
+      h(
+        'td',
+        { class: value === null ? `${className} null` : className },
+        value === undefined
+          ? h('span', { class: 'note' }, 'not known')
+          : !wasSent(value)
+            ? h('span', { class: 'note' }, 'unchanged, not sent')
+            : text(value) === ''
+              ? h('span', { class: 'note' }, 'empty')
+              : text(value),
+      );
     const isUpdate = change.op === 'u';
     const hasBefore = isUpdate && basis !== null;
     const head = isUpdate && hasBefore ? ['Column', 'Before', 'After'] : ['Column', change.op === 'd' ? 'Was' : 'Is'];
-    const table = h('table', { class: 'columns' },
+    const table = h(
+      'table',
+      { class: 'columns' },
       h('thead', {}, h('tr', {}, ...head.map((name) => h('th', { scope: 'col' }, name)))),
-      h('tbody', {}, ...columns.map((column) => h('tr', { class: column.changed ? 'changed' : null },
-        h('th', { scope: 'row' }, column.name, column.changed ? h('span', { class: 'unseen' }, ' (changed)') : null),
-        ...(hasBefore ? [cell(column.before, 'old'), cell(column.after, 'now')] : [cell(change.op === 'd' ? column.before : column.after, change.op === 'd' ? 'old' : 'now')])))));
-    return h('div', {}, this.basis(basis), change.cut ? h('p', { class: 'note' }, 'Long values end with … until the message is here.') : null, h('div', { class: 'wide', tabindex: 0, role: 'region', 'aria-label': 'Columns' }, table));
+      h(
+        'tbody',
+        {},
+        ...columns.map((column) =>
+          h(
+            'tr',
+            { class: column.changed ? 'changed' : null },
+            h(
+              'th',
+              { scope: 'row' },
+              column.name,
+              column.changed ? h('span', { class: 'unseen' }, ' (changed)') : null,
+            ),
+            ...(hasBefore
+              ? [cell(column.before, 'old'), cell(column.after, 'now')]
+              : [cell(change.op === 'd' ? column.before : column.after, change.op === 'd' ? 'old' : 'now')]),
+          ),
+        ),
+      ),
+    );
+    return h(
+      'div',
+      {},
+      this.basis(basis),
+      change.cut ? h('p', { class: 'note' }, 'Long values end with … until the message is here.') : null,
+      h('div', { class: 'wide', tabindex: 0, role: 'region', 'aria-label': 'Columns' }, table),
+    );
   }
 
   basis(basis) {
     const change = this.change;
-    const words = change.op === 'u' && basis === null
-      ? 'What the row was like before was not sent: the source’s table has no REPLICA IDENTITY FULL, and this page had not seen the row.'
-      : basis === null && change.op === 'd' && !change.known ? 'Of the row the key alone was sent: the source’s table has no REPLICA IDENTITY FULL.'
-      : basis === 'seen' && (change.op === 'u' || change.op === 'd')
-        ? `Before: as this page saw the row last, at offset ${change.known.offset}. The source did not send it.`
-        : '';
+    const words =
+      change.op === 'u' && basis === null
+        ? 'What the row was like before was not sent: the source’s table has no REPLICA IDENTITY FULL, and this page had not seen the row.'
+        : basis === null && change.op === 'd' && !change.known
+          ? 'Of the row the key alone was sent: the source’s table has no REPLICA IDENTITY FULL.'
+          : basis === 'seen' && (change.op === 'u' || change.op === 'd')
+            ? `Before: as this page saw the row last, at offset ${change.known.offset}. The source did not send it.`
+            : '';
     return words ? h('p', { class: 'note' }, words) : null;
   }
 
   origin() {
     const change = this.change;
-    const entries = [['Topic', change.topic], ['Partition', change.partition], ['Offset', change.offset], ['Time', change.timestamp_ms === null ? 'none' : instant(change.timestamp_ms)]];
+    const entries = [
+      ['Topic', change.topic],
+      ['Partition', change.partition],
+      ['Offset', change.offset],
+      ['Time', change.timestamp_ms === null ? 'none' : instant(change.timestamp_ms)],
+    ];
     if (change.tx !== null && change.tx !== undefined) entries.push(['Transaction', change.tx]);
-    return h('dl', { class: 'origin' }, ...entries.flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, text(value))]));
+    return h(
+      'dl',
+      { class: 'origin' },
+      ...entries.flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, text(value))]),
+    );
   }
 
   raw() {
-    if (this.error) return [h('h3', {}, 'Message'), h('p', { class: 'error', role: 'alert' }, `It could not be fetched: ${this.error}`)];
+    if (this.error)
+      return [
+        h('h3', {}, 'Message'),
+        h('p', { class: 'error', role: 'alert' }, `It could not be fetched: ${this.error}`),
+      ];
     if (!this.message) return [h('h3', {}, 'Message'), h('p', { class: 'note' }, 'fetching…')];
     const { key, value, headers } = this.message;
     const block = (name, source) => [
-      h('div', { class: 'raw-head' }, h('h3', {}, name, source === null ? null : h('span', { class: 'note' }, ` ${bytes(new TextEncoder().encode(source).length)}`)),
-        source === null ? null : h('button', { class: 'quiet', type: 'button', 'aria-label': `Copy the ${name.toLowerCase()}`, on: { click: (event) => copy(event.currentTarget, source) } }, 'Copy')),
-      source === null ? h('p', { class: 'null' }, 'null') : h('pre', { tabindex: 0, 'aria-label': name }, this.isIndented ? indented(source) : source)];
+      h(
+        'div',
+        { class: 'raw-head' },
+        h(
+          'h3',
+          {},
+          name,
+          source === null ? null : h('span', { class: 'note' }, ` ${bytes(new TextEncoder().encode(source).length)}`),
+        ),
+        source === null
+          ? null
+          : h(
+              'button',
+              {
+                class: 'quiet',
+                type: 'button',
+                'aria-label': `Copy the ${name.toLowerCase()}`,
+                on: { click: (event) => copy(event.currentTarget, source) },
+              },
+              'Copy',
+            ),
+      ),
+      source === null
+        ? h('p', { class: 'null' }, 'null')
+        : h('pre', { tabindex: 0, 'aria-label': name }, this.isIndented ? indented(source) : source),
+    ];
     return [
-      h('div', { class: 'raw-head' }, h('h3', {}, 'Headers'),
-        h('button', { class: 'quiet', id: 'indent', type: 'button', 'aria-pressed': String(!this.isIndented), on: { click: () => this.toggleIndented() } }, 'As sent')),
-      headers.length === 0 ? h('p', { class: 'note' }, 'none')
-        : h('dl', { class: 'origin' }, ...headers.flatMap((one) => [h('dt', {}, one.name), h('dd', { class: one.value === null ? 'null' : null }, one.value ?? 'null')])),
-      ...block('Key', key), ...block('Value', value)];
+      h(
+        'div',
+        { class: 'raw-head' },
+        h('h3', {}, 'Headers'),
+        h(
+          'button',
+          {
+            class: 'quiet',
+            id: 'indent',
+            type: 'button',
+            'aria-pressed': String(!this.isIndented),
+            on: { click: () => this.toggleIndented() },
+          },
+          'As sent',
+        ),
+      ),
+      headers.length === 0
+        ? h('p', { class: 'note' }, 'none')
+        : h(
+            'dl',
+            { class: 'origin' },
+            ...headers.flatMap((one) => [
+              h('dt', {}, one.name),
+              h('dd', { class: one.value === null ? 'null' : null }, one.value ?? 'null'),
+            ]),
+          ),
+      ...block('Key', key),
+      ...block('Value', value),
+    ];
   }
 
   toggleIndented() {

@@ -4,10 +4,10 @@ import { appliedAt, cameAt, columnsOf, matches, operations, push, rowBefore, too
 import { clock, count, duration, h, instant, plural, setText, shortened, text } from './format.js';
 
 const mostRows = 200;
-const mostColumns = 8;        // in a row's summary
-const mostText = 60;          // characters of a value there
-const calmAbove = 15;         // rows a second: more are shown in steps
-const calmStep = 500;         // ms
+const mostColumns = 8; // in a row's summary
+const mostText = 60; // characters of a value there
+const calmAbove = 15; // rows a second: more are shown in steps
+const calmStep = 500; // ms
 
 const byId = (id) => document.getElementById(id);
 
@@ -22,27 +22,39 @@ export class ChangeList {
     this.list = byId('list');
     this.empty = byId('empty');
     this.newer = byId('newer');
-    this.changes = new WeakMap();  // of a row
-    this.rows = new Map();         // of a change
-    this.queue = [];               // not in the list yet, oldest first
+    this.changes = new WeakMap(); // of a row
+    this.rows = new Map(); // of a change
+    this.queue = []; // not in the list yet, oldest first
     this.marked = new Set();
-    this.held = 0;                 // came since the view stands still
+    this.held = 0; // came since the view stands still
     this.isPaused = false;
     this.isPressed = false;
-    this.isAway = false;           // scrolled down: what is read must not move
-    this.current = null;           // the row that Tab comes to
+    this.isAway = false; // scrolled down: what is read must not move
+    this.current = null; // the row that Tab comes to
     this.frame = 0;
     this.shownAt = 0;
-    this.recent = [];              // times and numbers of rows that came, for a second
+    this.recent = []; // times and numbers of rows that came, for a second
     for (const feed of ['arrived', 'applied']) {
-      log.listen({ [feed]: (changes) => { if (feed === this.feed) this.take(changes); } });
+      log.listen({
+        [feed]: (changes) => {
+          if (feed === this.feed) this.take(changes);
+        },
+      });
     }
     log.listen({ marked: (changes) => this.mark(changes) });
     this.list.addEventListener('click', (event) => this.open(event.target.closest('.row')));
     this.list.addEventListener('focusin', (event) => this.choose(event.target.closest('.row')));
     // A row must not move away between press and click.
-    this.list.addEventListener('pointerdown', () => { this.isPressed = true; });
-    for (const end of ['pointerup', 'pointercancel']) addEventListener(end, () => { if (this.isPressed) { this.isPressed = false; this.schedule(); } });
+    this.list.addEventListener('pointerdown', () => {
+      this.isPressed = true;
+    });
+    for (const end of ['pointerup', 'pointercancel'])
+      addEventListener(end, () => {
+        if (this.isPressed) {
+          this.isPressed = false;
+          this.schedule();
+        }
+      });
     this.newer.addEventListener('click', () => this.toNewest());
     new IntersectionObserver(([top]) => this.scrolled(!top.isIntersecting)).observe(byId('list-top'));
     this.rebuild();
@@ -78,8 +90,11 @@ export class ChangeList {
     const rowsASecond = this.recent.reduce((sum, one) => sum + one.rows, 0);
     const rest = rowsASecond > calmAbove ? this.shownAt + calmStep - now : 0;
     this.frame = -1;
-    const draw = () => { this.frame = requestAnimationFrame(() => this.draw(rowsASecond)); };
-    if (rest > 0) setTimeout(draw, rest); else draw();
+    const draw = () => {
+      this.frame = requestAnimationFrame(() => this.draw(rowsASecond));
+    };
+    if (rest > 0) setTimeout(draw, rest);
+    else draw();
   }
 
   draw(rowsASecond = 0) {
@@ -136,7 +151,8 @@ export class ChangeList {
     this.list.replaceChildren();
     const entries = [];
     const all = this.log[this.feed];
-    for (let i = all.length - 1; i >= 0 && entries.length < mostRows; --i) if (matches(all[i], this.filter)) entries.push(all[i]);
+    for (let i = all.length - 1; i >= 0 && entries.length < mostRows; --i)
+      if (matches(all[i], this.filter)) entries.push(all[i]);
     this.prepend(entries, false);
     this.tellState();
     return entries.length;
@@ -178,7 +194,7 @@ export class ChangeList {
     byId('scroller').scrollTop = 0;
     document.scrollingElement.scrollTop = 0;
     this.isAway = false;
-    this.rebuild();  // where it is paused: a look at what has come, and it stays so
+    this.rebuild(); // where it is paused: a look at what has come, and it stays so
     this.list.querySelector('.row')?.focus({ preventScroll: true });
   }
 
@@ -222,13 +238,16 @@ export class ChangeList {
     this.empty.hidden = !isEmpty;
     if (isEmpty) {
       const any = this.log[this.feed].length > 0;
-      setText(this.empty, any
-        ? `None of the last ${plural(this.log[this.feed].length, 'change')} passes the filter.`
-        : this.feed === 'applied'
-          ? 'Nothing has been applied since this page was opened. A change stands here once the target’s transaction has committed.'
-          : 'Nothing has come since this page was opened. Changes stand here as they are read from Kafka; what came before is in Topics.');
+      setText(
+        this.empty,
+        any
+          ? `None of the last ${plural(this.log[this.feed].length, 'change')} passes the filter.`
+          : this.feed === 'applied'
+            ? 'Nothing has been applied since this page was opened. A change stands here once the target’s transaction has committed.'
+            : 'Nothing has come since this page was opened. Changes stand here as they are read from Kafka; what came before is in Topics.',
+      );
     }
-    this.newer.hidden = this.held === 0 || !this.isAway && !this.isPaused;
+    this.newer.hidden = this.held === 0 || (!this.isAway && !this.isPaused);
     if (!this.newer.hidden) setText(this.newer, `↑ ${count(this.held)} newer`);
     this.onSeeing(this);
   }
@@ -241,13 +260,16 @@ export class ChangeList {
     const at = (this.feed === 'applied' ? appliedAt(entry) : null) ?? cameAt(entry);
     const took = h('span', { class: 'took' });
     showApplied(took, entry, this.log.isDone(entry));
-    const row = h('button', { class: 'row', type: 'button', tabindex: -1, 'aria-expanded': 'false', 'data-op': entry.op },
+    const row = h(
+      'button',
+      { class: 'row', type: 'button', tabindex: -1, 'aria-expanded': 'false', 'data-op': entry.op },
       h('time', { class: 'at', datetime: instant(at), title: instant(at) }, ...withSmall(clock(at))),
       h('span', { class: 'op' }, h('span', { class: 'sign', 'aria-hidden': 'true' }, sign), word),
       h('span', { class: 'table' }, entry.table ?? entry.topic),
       h('span', { class: 'key' }, keyText(entry)),
       h('span', { class: 'what' }, ...summary(entry)),
-      took);
+      took,
+    );
     this.changes.set(row, entry);
     this.rows.set(entry, row);
     return h('li', { class: isNew ? 'new' : null }, row);
@@ -271,7 +293,12 @@ function withSmall(time) {
 export function keyText(change) {
   if (!change.key) return '';
   if (typeof change.key !== 'object') return shortened(text(change.key), mostText);
-  return shortened(Object.entries(change.key).map(([name, value]) => `${name}=${text(value)}`).join(' '), mostText);
+  return shortened(
+    Object.entries(change.key)
+      .map(([name, value]) => `${name}=${text(value)}`)
+      .join(' '),
+    mostText,
+  );
 }
 
 function value(one, className) {
@@ -286,25 +313,38 @@ function pair(name, ...values) {
 /// What has happened, in a line.
 function summary(change) {
   const isKey = (name) => change.key && typeof change.key === 'object' && name in change.key;
-  const plain = (row, className) => Object.entries(row ?? {}).filter(([name, one]) => !isKey(name) && wasSent(one) && (className !== 'old' || one !== null))
-    .slice(0, mostColumns).map(([name, one]) => pair(name, value(one, className)));
+  const plain = (row, className) =>
+    Object.entries(row ?? {})
+      .filter(([name, one]) => !isKey(name) && wasSent(one) && (className !== 'old' || one !== null))
+      .slice(0, mostColumns)
+      .map(([name, one]) => pair(name, value(one, className)));
   const note = (words) => h('span', { class: 'note' }, words);
   switch (change.op) {
     case 'c':
-    case 'r': return plain(change.after, 'now');
-    case 'd': return plain(rowBefore(change).row, 'old');
-    case 't': return [note('all rows are gone')];
-    case 'tombstone': return [note('lets Kafka forget the key')];
-    case 'u': break;
-    default: return [note(change.cut ? 'too long to be shown here: open it' : 'not a change of Debezium’s: open it')];
+    case 'r':
+      return plain(change.after, 'now');
+    case 'd':
+      return plain(rowBefore(change).row, 'old');
+    case 't':
+      return [note('all rows are gone')];
+    case 'tombstone':
+      return [note('lets Kafka forget the key')];
+    case 'u':
+      break;
+    default:
+      return [note(change.cut ? 'too long to be shown here: open it' : 'not a change of Debezium’s: open it')];
   }
   if (!rowBefore(change).row) {
     return [note('before not known; now'), ...plain(change.after, 'now')];
   }
   const changed = columnsOf(change).filter((column) => column.changed);
-  if (changed.length === 0) return [note(change.cut ? 'what has changed is too long to be shown here: open it' : 'no column has changed')];
-  return changed.slice(0, mostColumns).map((column) =>
-    pair(column.name, value(column.before, 'old'), h('span', { class: 'to' }, ' → '), value(column.after, 'now')));
+  if (changed.length === 0)
+    return [note(change.cut ? 'what has changed is too long to be shown here: open it' : 'no column has changed')];
+  return changed
+    .slice(0, mostColumns)
+    .map((column) =>
+      pair(column.name, value(column.before, 'old'), h('span', { class: 'to' }, ' → '), value(column.after, 'now')),
+    );
 }
 
 function showApplied(element, change, isDone) {
@@ -319,4 +359,3 @@ function showApplied(element, change, isDone) {
   setText(element, took === null || took < 0 ? '✓ applied' : `✓ ${duration(took)}`);
   element.title = 'From the source’s commit to the target’s';
 }
-

@@ -12,18 +12,34 @@ import { Topics } from './topics.js';
 
 const statusEvery = 1500;
 const topicsEvery = 3000;
-const pulseLength = 60;  // seconds
+const pulseLength = 60; // seconds
 const byId = (id) => document.getElementById(id);
 
 const log = new ChangeLog();
 const filter = { table: '', ops: new Set(Object.keys(operations)), text: '' };
-const inspector = new Inspector({ onClose: (change) => { coverPage(); list.opened(null); focusAfterInspector(change); } });
+const inspector = new Inspector({
+  onClose: (change) => {
+    coverPage();
+    list.opened(null);
+    focusAfterInspector(change);
+  },
+});
 const list = new ChangeList(log, { filter, onSeeing: tellSeeing, onOpen: openChange });
 const tables = new Tables({ say, poll: pollStatus });
-const topics = new Topics({ onOpen: (change, message) => { openedFrom = document.activeElement; inspector.open(change, { message }); coverPage(); } });
+const topics = new Topics({
+  onOpen: (change, message) => {
+    openedFrom = document.activeElement;
+    inspector.open(change, { message });
+    coverPage();
+  },
+});
 let openedFrom = null;
 
-log.listen({ marked: (changes) => { if (changes.includes(inspector.change)) inspector.marked(); } });
+log.listen({
+  marked: (changes) => {
+    if (changes.includes(inspector.change)) inspector.marked();
+  },
+});
 
 const isNarrow = matchMedia('(max-width: 899px)');
 
@@ -35,7 +51,8 @@ function openChange(change, focus) {
 
 /// On a phone what is open covers the page: the focus must not go behind it.
 function coverPage() {
-  for (const part of document.querySelectorAll('main, .top, #health')) part.inert = inspector.isOpen && isNarrow.matches;
+  for (const part of document.querySelectorAll('main, .top, #health'))
+    part.inert = inspector.isOpen && isNarrow.matches;
 }
 
 isNarrow.addEventListener('change', coverPage);
@@ -122,7 +139,13 @@ function addDropped(texts) {
 }
 
 function tellLink(state, detail) {
-  const words = { connecting: 'connecting', live: 'live', lost: 'not connected', replaced: 'replaced', refused: 'refused' };
+  const words = {
+    connecting: 'connecting',
+    live: 'live',
+    lost: 'not connected',
+    replaced: 'replaced',
+    refused: 'refused',
+  };
   byId('link').dataset.state = state;
   setText(byId('link-text'), words[state]);
   switch (state) {
@@ -140,7 +163,11 @@ function tellLink(state, detail) {
       countDown(Date.now() + detail);
       break;
     case 'replaced':
-      banner('Another window has taken over the changes of this one: it was opened with the same id.', 'Show them here, too', () => stream.again());
+      banner(
+        'Another window has taken over the changes of this one: it was opened with the same id.',
+        'Show them here, too',
+        () => stream.again(),
+      );
       say('Another window has taken over');
       break;
     case 'refused':
@@ -153,7 +180,11 @@ function tellLink(state, detail) {
 function countDown(until) {
   if (stream.state !== 'lost') return;
   const left = Math.max(0, until - Date.now());
-  banner(`The connection to the daemon is lost; ${left < 1000 ? 'trying again' : `next try in ${Math.round(left / 1000)} s`}.`, 'Try now', () => stream.again());
+  banner(
+    `The connection to the daemon is lost; ${left < 1000 ? 'trying again' : `next try in ${Math.round(left / 1000)} s`}.`,
+    'Try now',
+    () => stream.again(),
+  );
   if (left > 0) setTimeout(countDown, Math.min(left, 1000), until);
 }
 
@@ -174,7 +205,11 @@ const mean = (values) => values.reduce((sum, one) => sum + one, 0) / Math.max(1,
 
 function tellSeeing(list) {
   const what = list.feed === 'arrived' ? 'Arriving: as read from Kafka' : 'Applied: committed on the target';
-  const still = list.isPaused ? `paused${list.held > 0 ? `, ${count(list.held)} newer` : ''}` : list.isAway ? 'held while you read' : '';
+  const still = list.isPaused
+    ? `paused${list.held > 0 ? `, ${count(list.held)} newer` : ''}`
+    : list.isAway
+      ? 'held while you read'
+      : '';
   setText(byId('seeing'), still ? `${what} · ${still}` : what);
 }
 
@@ -190,12 +225,18 @@ function tellRate() {
   const seconds = 3;
   const arrived = mean(pulse.arrived.slice(-seconds));
   const shown = mean(pulse.shown.slice(-seconds));
-  const lately = list.feed === 'arrived' ? arrived : pulse.applied.at(-1) ?? 0;
+  const lately = list.feed === 'arrived' ? arrived : (pulse.applied.at(-1) ?? 0);
   let words = lately === 0 ? 'quiet' : `${rate(lately)}/s`;
   if (shown < arrived * 0.99) words = `showing ${rate(shown)} of ${rate(lately)}/s`;
   setText(byId('rate'), words);
-  byId('rate').title = shown < arrived * 0.99 ? 'More changes come than can be read: the daemon sends a sample of them. All of them are applied.' : '';
-  byId('pulse').firstElementChild.setAttribute('d', area(list.feed === 'arrived' ? pulse.arrived : pulse.applied, pulseLength, 120, 24));
+  byId('rate').title =
+    shown < arrived * 0.99
+      ? 'More changes come than can be read: the daemon sends a sample of them. All of them are applied.'
+      : '';
+  byId('pulse').firstElementChild.setAttribute(
+    'd',
+    area(list.feed === 'arrived' ? pulse.arrived : pulse.applied, pulseLength, 120, 24),
+  );
 }
 
 setInterval(tellRate, 1000);
@@ -213,7 +254,10 @@ function tellTables() {
   }
   const sorted = [...names].sort();
   if (sorted.length === select.options.length - 1) return;
-  select.replaceChildren(h('option', { value: '' }, 'All tables'), ...sorted.map((name) => h('option', { value: name }, name)));
+  select.replaceChildren(
+    h('option', { value: '' }, 'All tables'),
+    ...sorted.map((name) => h('option', { value: name }, name)),
+  );
   select.value = filter.table;
 }
 
@@ -228,8 +272,20 @@ function filtered() {
 }
 
 for (const [op, { word, sign }] of Object.entries(operations)) {
-  byId('ops').append(h('button', { type: 'button', 'aria-pressed': 'true', data: { op }, title: `Show or hide: ${word}`, on: { click: (event) => toggleOp(op, event.currentTarget) } },
-    h('span', { class: 'sign', 'aria-hidden': 'true' }, sign), h('span', { class: 'word' }, word)));
+  byId('ops').append(
+    h(
+      'button',
+      {
+        type: 'button',
+        'aria-pressed': 'true',
+        data: { op },
+        title: `Show or hide: ${word}`,
+        on: { click: (event) => toggleOp(op, event.currentTarget) },
+      },
+      h('span', { class: 'sign', 'aria-hidden': 'true' }, sign),
+      h('span', { class: 'word' }, word),
+    ),
+  );
 }
 
 function toggleOp(op, button) {
@@ -238,15 +294,24 @@ function toggleOp(op, button) {
   filtered();
 }
 
-byId('text').addEventListener('input', (event) => { filter.text = event.target.value.trim().toLowerCase(); filtered(); });
+byId('text').addEventListener('input', (event) => {
+  filter.text = event.target.value.trim().toLowerCase();
+  filtered();
+});
 
 function emptyText() {
   byId('text').value = filter.text = '';
   filtered();
 }
 
-byId('table').addEventListener('change', (event) => { filter.table = event.target.value; filtered(); });
-byId('feed').addEventListener('change', (event) => { list.show(event.target.value); tellRate(); });
+byId('table').addEventListener('change', (event) => {
+  filter.table = event.target.value;
+  filtered();
+});
+byId('feed').addEventListener('change', (event) => {
+  list.show(event.target.value);
+  tellRate();
+});
 byId('pause').addEventListener('click', togglePause);
 
 function togglePause() {
@@ -302,7 +367,9 @@ async function pollStatus() {
 }
 
 setInterval(pollStatus, statusEvery);
-setInterval(() => { if (view === 'topics' && !document.hidden) topics.poll(); }, topicsEvery);
+setInterval(() => {
+  if (view === 'topics' && !document.hidden) topics.poll();
+}, topicsEvery);
 document.addEventListener('visibilitychange', pollStatus);
 
 // --- keys ---------------------------------------------------------------------------------------------------------------

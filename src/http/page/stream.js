@@ -35,7 +35,9 @@ export class Stream {
     this.timer = 0;
     this.state = 'connecting';
     addEventListener('online', () => this.hurry());
-    document.addEventListener('visibilitychange', () => { if (!document.hidden) this.hurry(); });
+    document.addEventListener('visibilitychange', () => {
+      if (!document.hidden) this.hurry();
+    });
   }
 
   /// Somebody wants it now.
@@ -62,7 +64,10 @@ export class Stream {
     try {
       socket = new WebSocket(url, token() ? ['lockstep', `bearer.${token()}`] : []);
     } catch {
-      this.tell('refused', 'this token has characters that a browser can’t send on a WebSocket: choose one of letters, digits and -._~ as http.token');
+      this.tell(
+        'refused',
+        'this token has characters that a browser can’t send on a WebSocket: choose one of letters, digits and -._~ as http.token',
+      );
       return;
     }
     let opened = false;

@@ -56,27 +56,68 @@ class Topic {
     this.partitions = h('tbody');
     this.error = h('p', { class: 'error', role: 'alert', hidden: true });
     this.messages = h('ol', { class: 'messages', 'aria-label': `Newest messages of ${name}` });
-    this.details = h('details', { on: { toggle: () => { if (this.details.open) this.peek(); } } },
+    this.details = h(
+      'details',
+      {
+        on: {
+          toggle: () => {
+            if (this.details.open) this.peek();
+          },
+        },
+      },
       h('summary', {}, h('span', { class: 'name' }, name), this.figures, this.rate, this.of),
-      h('div', { class: 'topic-body' },
-        h('table', { class: 'partitions' },
+      h(
+        'div',
+        { class: 'topic-body' },
+        h(
+          'table',
+          { class: 'partitions' },
           h('caption', { class: 'unseen' }, `Partitions of ${name}`),
-          h('thead', {}, h('tr', {}, ...['Partition', 'First', 'End', 'Messages'].map((head) => h('th', { scope: 'col' }, head)))), this.partitions),
-        h('div', { class: 'raw-head' }, h('h3', {}, 'Newest messages'), h('button', { type: 'button', class: 'quiet', on: { click: () => this.peek() } }, 'Look again')),
-        this.error, this.messages));
+          h(
+            'thead',
+            {},
+            h('tr', {}, ...['Partition', 'First', 'End', 'Messages'].map((head) => h('th', { scope: 'col' }, head))),
+          ),
+          this.partitions,
+        ),
+        h(
+          'div',
+          { class: 'raw-head' },
+          h('h3', {}, 'Newest messages'),
+          h('button', { type: 'button', class: 'quiet', on: { click: () => this.peek() } }, 'Look again'),
+        ),
+        this.error,
+        this.messages,
+      ),
+    );
     this.element = h('li', {}, this.details);
   }
 
   show({ pipelines, partitions }, at) {
     const sum = (of) => partitions.reduce((total, one) => total + of(one), 0);
     const end = sum((one) => one.end);
-    setText(this.figures, `${plural(partitions.length, 'partition')} · ${plural(sum((one) => one.end - one.first), 'message')}`);
-    if (this.last && at > this.last.at) setText(this.rate, `${rate(Math.max(0, end - this.last.end) / ((at - this.last.at) / 1000))}/s`);
+    setText(
+      this.figures,
+      `${plural(partitions.length, 'partition')} · ${plural(
+        sum((one) => one.end - one.first),
+        'message',
+      )}`,
+    );
+    if (this.last && at > this.last.at)
+      setText(this.rate, `${rate(Math.max(0, end - this.last.end) / ((at - this.last.at) / 1000))}/s`);
     this.last = { end, at };
     setText(this.of, pipelines.length > 0 ? `read by ${pipelines.join(', ')}` : 'read by none');
     if (!this.details.open) return;
-    this.partitions.replaceChildren(...partitions.map((one) =>
-      h('tr', {}, h('th', { scope: 'row' }, String(one.partition)), ...[one.first, one.end, one.end - one.first].map((number) => h('td', {}, count(number))))));
+    this.partitions.replaceChildren(
+      ...partitions.map((one) =>
+        h(
+          'tr',
+          {},
+          h('th', { scope: 'row' }, String(one.partition)),
+          ...[one.first, one.end, one.end - one.first].map((number) => h('td', {}, count(number))),
+        ),
+      ),
+    );
   }
 
   async peek() {
@@ -91,12 +132,32 @@ class Topic {
       return;
     }
     const newestFirst = messages.sort((a, b) => (b.timestamp_ms ?? 0) - (a.timestamp_ms ?? 0) || b.offset - a.offset);
-    this.messages.replaceChildren(...newestFirst.map((message) => h('li', {},
-      h('button', { type: 'button', class: 'message', on: { click: () => this.onOpen({ topic: this.name, ...message }, message) } },
-        message.timestamp_ms === null ? h('span', { class: 'at' }, 'no time') : h('time', { class: 'at', datetime: instant(message.timestamp_ms) }, clock(message.timestamp_ms)),
-        h('span', { class: 'place' }, `${message.partition}@${message.offset}`),
-        h('span', { class: message.key === null ? 'key null' : 'key' }, shortened(withoutSchema(message.key), 80)),
-        h('span', { class: message.value === null ? 'what null' : 'what' }, shortened(withoutSchema(message.value), 300))))));
+    this.messages.replaceChildren(
+      ...newestFirst.map((message) =>
+        h(
+          'li',
+          {},
+          h(
+            'button',
+            {
+              type: 'button',
+              class: 'message',
+              on: { click: () => this.onOpen({ topic: this.name, ...message }, message) },
+            },
+            message.timestamp_ms === null
+              ? h('span', { class: 'at' }, 'no time')
+              : h('time', { class: 'at', datetime: instant(message.timestamp_ms) }, clock(message.timestamp_ms)),
+            h('span', { class: 'place' }, `${message.partition}@${message.offset}`),
+            h('span', { class: message.key === null ? 'key null' : 'key' }, shortened(withoutSchema(message.key), 80)),
+            h(
+              'span',
+              { class: message.value === null ? 'what null' : 'what' },
+              shortened(withoutSchema(message.value), 300),
+            ),
+          ),
+        ),
+      ),
+    );
     if (messages.length === 0) this.messages.replaceChildren(h('li', { class: 'note' }, 'none'));
   }
 }
