@@ -139,7 +139,7 @@ export class ChangeLog {
     this.arrived = []; // oldest first; a {gap: text} where some are missing
     this.applied = [];
     this.ids = new Set();
-    this.tables = new Set();
+    this.tables = new Map(); // by topic: what its changes call it
     this.rows = new Map(); // last states, by topic and key; the one not used for longest is first
     this.waiting = new Map(); // changes that are not applied, by topic and partition
     this.marks = new Map(); // by topic and partition, then pipeline: [{next, at_ms}], oldest first
@@ -164,7 +164,9 @@ export class ChangeLog {
       change.applied = [];
       change.heard_ms = Date.now();
       if (!(change.op in operations)) change.op = '?';
-      this.tables.add(change.table ?? change.topic);
+      // A tombstone does not say whose it is.
+      change.table ??= this.tables.get(change.topic) ?? null;
+      this.tables.set(change.topic, change.table ?? change.topic);
       this.remember(change);
       if (this.wait(change)) done.push(change);
     }

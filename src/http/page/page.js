@@ -246,7 +246,7 @@ const knownTopics = new Set();
 /// The select has all tables that are known: those of the status, and those that have come.
 function tellTables() {
   const select = byId('table');
-  const names = new Set(log.tables);
+  const names = new Set(log.tables.values());
   const having = new Set([...names].map((name) => `.${name}`));
   for (const topic of knownTopics) {
     const table = topic.split('.').slice(-2).join('.');

@@ -50,6 +50,7 @@ class Topic {
     this.name = name;
     this.onOpen = onOpen;
     this.last = null;
+    this.items = new Map(); // of the messages that are shown, by partition and offset
     this.figures = h('span', { class: 'figures' });
     this.rate = h('span', { class: 'rate' });
     this.of = h('span', { class: 'of' });
@@ -132,39 +133,46 @@ class Topic {
       return;
     }
     const newestFirst = messages.sort((a, b) => (b.timestamp_ms ?? 0) - (a.timestamp_ms ?? 0) || b.offset - a.offset);
-    this.messages.replaceChildren(
-      ...newestFirst.map((message) =>
-        h(
-          'li',
-          {},
-          h(
-            'button',
-            {
-              type: 'button',
-              class: 'message',
-              on: { click: () => this.onOpen({ topic: this.name, ...message }, message) },
-            },
-            message.timestamp_ms === null
-              ? h('span', { class: 'at' }, 'no time')
-              : h('time', { class: 'at', datetime: instant(message.timestamp_ms) }, clock(message.timestamp_ms)),
-            h('span', { class: 'place' }, `${message.partition}@${message.offset}`),
-            h('span', { class: message.key === null ? 'key null' : 'key' }, shortened(withoutSchema(message.key), 80)),
-            h(
-              'span',
-              { class: message.value === null ? 'what null' : 'what' },
-              shortened(withoutSchema(message.value), 300),
-            ),
-          ),
-        ),
+    const items = new Map();
+    newestFirst.forEach((message, i) => {
+      const place = `${message.partition}@${message.offset}`;
+      // What is there already stays, with the focus that it may have.
+      const item = this.items.get(place) ?? this.item(place, message);
+      items.set(place, item);
+      if (this.messages.children[i] !== item) this.messages.insertBefore(item, this.messages.children[i] ?? null);
+    });
+    while (this.messages.childElementCount > messages.length) this.messages.lastElementChild.remove();
+    this.items = items;
+    if (messages.length === 0) this.messages.append(h('li', { class: 'note' }, 'none'));
+  }
+
+  item(place, message) {
+    const { timestamp_ms: at, key, value } = message;
+    const open = () => this.onOpen({ topic: this.name, ...message }, message);
+    const time =
+      at === null
+        ? h('span', { class: 'at' }, 'no time')
+        : h('time', { class: 'at', datetime: instant(at) }, clock(at));
+    const text = (name, source, most) =>
+      h('span', { class: source === null ? `${name} null` : name }, shortened(withoutSchema(source), most));
+    return h(
+      'li',
+      {},
+      h(
+        'button',
+        { type: 'button', class: 'message', on: { click: open } },
+        time,
+        h('span', { class: 'place' }, place),
+        text('key', key, 80),
+        text('what', value, 300),
       ),
     );
-    if (messages.length === 0) this.messages.replaceChildren(h('li', { class: 'note' }, 'none'));
   }
 }
 
 /// Where a message carries its schema, what comes after it: that is what differs.
 function withoutSchema(source) {
   if (source === null) return 'null';
-  const at = source.startsWith('{"schema":') ? source.lastIndexOf('"payload":') : -1;
+  const at = source.startsWith('{"schema":') ? source.indexOf('"payload":') : -1;
   return at < 0 ? source : `… ${source.slice(at + 10, -1)}`;
 }
