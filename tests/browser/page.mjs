@@ -141,20 +141,59 @@ test('numbers that JavaScript would round are shown as they are', async () => {
   await sql(`DELETE FROM ${TABLE} WHERE id = 9007199254740993`);
   const exact = await page.evaluate(async () => {
     const { parseExact, json, text, indented } = await import('/format.js');
-    const source = '{"a":12345678901234567890,"b":[1.50,"1.50 \\"2\\"",-0,1e3],"c":"9007199254740993"}';
+    const source = '{"a":12345678901234567890,"b":[1.50,"1.50 \\"2\\"",-0,1e3,{},[]],"c":"9007199254740993"}';
     const parsed = parseExact(source);
+    const packed = (lines) => lines.replaceAll(/\n */g, '').replaceAll('": ', '":');
     return {
+      source,
       back: json(parsed),
       a: text(parsed.a),
       inText: parsed.b[1],
-      indented: indented(source).replaceAll(/\n */g, '').replaceAll('": ', '":'),
-      source,
+      indented: packed(indented(source)),
+      folded: packed(indented(`{"schema":{"fields":[{"type":"int64"}]},"payload":${source}}`)),
     };
   });
   assert.equal(exact.back, exact.source);
   assert.equal(exact.a, '12345678901234567890');
   assert.equal(exact.inText, '1.50 "2"');
   assert.equal(exact.indented, exact.source);
+  assert.equal(exact.folded, `{"schema":{ … },"payload":${exact.source}}`);
+});
+
+test('what was applied before the page came has no time, what is applied then has', async () => {
+  const page = await open();
+  const seen = await page.evaluate(async () => {
+    const { ChangeLog, tookOf } = await import('/feed.js');
+    const now = Date.now();
+    const change = (offset, came) => ({
+      topic: 't',
+      partition: 0,
+      offset,
+      timestamp_ms: came,
+      op: 'c',
+      source_ts_us: came * 1000,
+    });
+    const took = (log, changes) => changes.map((one) => (log.isDone(one) ? tookOf(one) : 'not yet'));
+    const [marked, asked, lost] = [new ChangeLog(), new ChangeLog(), new ChangeLog()];
+    const make = () => [change(1, now - 60000), change(2, now - 100)];
+    const [a, b, c] = [make(), make(), make()];
+    marked.add(a); // the mark comes before the first status
+    marked.mark('replica', 't', 0, 3, now);
+    asked.add(b);
+    asked.found('replica', 't', 0, 2);
+    const between = took(asked, b);
+    asked.mark('replica', 't', 0, 3, now);
+    lost.add(c); // no mark comes: the second status that says so is believed
+    lost.found('replica', 't', 0, 3);
+    lost.found('replica', 't', 0, 3);
+    return { marked: took(marked, a), between, asked: took(asked, b), lost: took(lost, c) };
+  });
+  assert.deepEqual(seen, {
+    marked: [null, 100],
+    between: [null, 'not yet'],
+    asked: [null, 100],
+    lost: [null, null],
+  });
 });
 
 test('table, operation and text filter what is seen', async () => {

@@ -7,7 +7,7 @@ const mostChanges = 1000; // of each feed
 const mostRows = 2000; // whose last state is known
 const mostWaiting = 500; // of a partition, for their commit
 const mostMarks = 16; // of a partition and pipeline
-const late = 3000; // ms: after so long there comes no mark for it
+const late = 3000; // ms: what came to Kafka so long before a first mark may have been applied before it, too
 
 export const operations = {
   c: { word: 'create', sign: '+' },
@@ -134,6 +134,15 @@ export function matches(change, { table, ops, text: wanted }) {
   return change.searched.includes(wanted);
 }
 
+/// When the change was applied; null: some time ago; undefined: it is not, as far as is known.
+function timeOf(change, { marks, before, without }) {
+  const isOld = (at_ms) => cameAt(change) < at_ms - late;
+  if (before && change.offset < before.next && isOld(before.at_ms)) return null;
+  const covering = marks.find((one) => one.next > change.offset);
+  if (covering) return !before && covering === marks[0] && isOld(covering.at_ms) ? null : covering.at_ms;
+  return change.offset < without ? null : undefined;
+}
+
 export class ChangeLog {
   constructor() {
     this.arrived = []; // oldest first; a {gap: text} where some are missing
@@ -142,8 +151,7 @@ export class ChangeLog {
     this.tables = new Map(); // by topic: what its changes call it
     this.rows = new Map(); // last states, by topic and key; the one not used for longest is first
     this.waiting = new Map(); // changes that are not applied, by topic and partition
-    this.marks = new Map(); // by topic and partition, then pipeline: [{next, at_ms}], oldest first
-    this.stood = new Map(); // by topic and partition, then pipeline: what was applied, by the last status
+    this.progress = new Map(); // by topic and partition, then pipeline
     this.pipelines = new Map(); // how many pipelines read a topic
     this.listeners = [];
   }
@@ -193,51 +201,64 @@ export class ChangeLog {
     this.tell('applied', [both]);
   }
 
-  /// All of the partition before `next` is committed on the target.
+  /// All of the partition before `next` is committed on the target, since `at_ms`.
   mark(pipeline, topic, partition, next, at_ms) {
     const place = `${topic}/${partition}`;
-    if (!this.marks.has(place)) this.marks.set(place, new Map());
-    const ofPlace = this.marks.get(place);
-    const marks = ofPlace.get(pipeline) ?? [];
+    const progress = this.progressOf(place, pipeline);
     // Lower than before: the target, or the topic, is another one.
-    ofPlace.set(pipeline, [...marks.filter((one) => one.next < next), { next, at_ms }].slice(-mostMarks));
-    this.settle(pipeline, place, at_ms, (change) => change.offset < next);
+    progress.marks = [...progress.marks.filter((one) => one.next < next), { next, at_ms }].slice(-mostMarks);
+    this.settle(place);
   }
 
-  /// The same, from a status: for what came before this page, and what a mark was lost of. Marks that
-  /// are still on their way know better.
+  /// The same, from a status, without a time. The first tells what was applied before this page came; a
+  /// later one helps where a mark was lost: what the status before said has had its time to arrive.
   found(pipeline, topic, partition, next) {
     const place = `${topic}/${partition}`;
-    if (!this.stood.has(place)) this.stood.set(place, new Map());
-    const ofPlace = this.stood.get(place);
-    const isFirst = !ofPlace.has(pipeline);
-    ofPlace.set(pipeline, next);
-    const since = Date.now() - late;
-    this.settle(
-      pipeline,
-      place,
-      null,
-      (change) => change.offset < next && (isFirst ? cameAt(change) : change.heard_ms) < since,
-    );
+    const progress = this.progressOf(place, pipeline);
+    progress.before ??= { next, at_ms: Date.now() };
+    progress.without = progress.status;
+    progress.status = next;
+    this.settle(place);
   }
 
-  settle(pipeline, place, at_ms, isApplied) {
-    const waiting = this.waiting.get(place);
-    if (!waiting || waiting.length === 0) return;
-    const touched = [];
-    const done = [];
-    const still = [];
-    for (const change of waiting) {
-      if (isApplied(change) && !change.applied.some((one) => one.pipeline === pipeline)) {
-        change.applied.push({ pipeline, at_ms });
-        touched.push(change);
-      }
-      (this.isDone(change) ? done : still).push(change);
+  /// Marks have been lost: what they said is to be found again.
+  forgetMarks() {
+    this.progress.clear();
+  }
+
+  /// before: what the first status said; without: what is applied at the latest, if no mark says when.
+  progressOf(place, pipeline) {
+    if (!this.progress.has(place)) this.progress.set(place, new Map());
+    const ofPlace = this.progress.get(place);
+    if (!ofPlace.has(pipeline)) ofPlace.set(pipeline, { marks: [], before: null, status: 0, without: 0 });
+    return ofPlace.get(pipeline);
+  }
+
+  /// Adds what is known of when the change was applied. Whether that is all.
+  complete(change, place) {
+    for (const [pipeline, progress] of this.progress.get(place) ?? []) {
+      if (change.applied.some((one) => one.pipeline === pipeline)) continue;
+      const at_ms = timeOf(change, progress);
+      if (at_ms !== undefined) change.applied.push({ pipeline, at_ms });
     }
-    if (touched.length === 0) return;
-    this.waiting.set(place, still);
+    return this.isDone(change);
+  }
+
+  settle(place) {
+    const waiting = this.waiting.get(place) ?? [];
+    const told = waiting.filter((change) => {
+      const known = change.applied.length;
+      this.complete(change, place);
+      return change.applied.length > known;
+    });
+    if (told.length === 0) return;
+    const done = told.filter((change) => this.isDone(change));
+    this.waiting.set(
+      place,
+      waiting.filter((change) => !this.isDone(change)),
+    );
     push(this.applied, done, mostChanges);
-    this.tell('marked', touched);
+    this.tell('marked', told);
     this.tell('applied', done);
   }
 
@@ -248,17 +269,7 @@ export class ChangeLog {
   /// Whether it was applied before it was heard of.
   wait(change) {
     const place = `${change.topic}/${change.partition}`;
-    for (const [pipeline, marks] of this.marks.get(place) ?? []) {
-      const covering = marks.find((one) => one.next > change.offset);
-      if (covering) change.applied.push({ pipeline, at_ms: covering.at_ms });
-    }
-    if (cameAt(change) < Date.now() - late) {
-      for (const [pipeline, next] of this.stood.get(place) ?? []) {
-        if (change.offset < next && !change.applied.some((one) => one.pipeline === pipeline))
-          change.applied.push({ pipeline, at_ms: null });
-      }
-    }
-    if (this.isDone(change)) return true;
+    if (this.complete(change, place)) return true;
     if (!this.waiting.has(place)) this.waiting.set(place, []);
     push(this.waiting.get(place), [change], mostWaiting);
     return false;

@@ -63,23 +63,28 @@ export function same(a, b) {
   return a === b || (typeof a === 'object' && typeof b === 'object' && a !== null && b !== null && json(a) === json(b));
 }
 
-/// JSON with a line for each member. Only white space changes; what is not JSON stays as it is.
+/// JSON with a line for each member, but what describes the message, its schema, in one. What is not
+/// JSON stays as it is.
 export function indented(source) {
   const pieces = source.match(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s{}[\],:"]+/g);
   if (pieces === null || !/^\s*[{[]/.test(source)) return source;
+  const isOpening = (piece) => piece === '{' || piece === '[';
+  const isClosing = (piece) => piece === '}' || piece === ']';
   let out = '';
   let depth = 0;
-  pieces.forEach((piece, i) => {
-    const next = pieces[i + 1];
+  for (let i = 0; i < pieces.length; ++i) {
+    const piece = pieces[i];
     const line = () => '\n' + '  '.repeat(depth);
-    if (piece === '{' || piece === '[') {
+    if (depth === 1 && isOpening(piece) && pieces[i - 2] === '"schema"') {
+      for (let inner = 1; inner > 0 && i + 1 < pieces.length;) inner += isOpening(pieces[++i]) - isClosing(pieces[i]);
+      out += '{ … }';
+    } else if (isOpening(piece)) {
       out += piece;
-      if (next !== '}' && next !== ']') {
-        depth += 1;
-        out += line();
-      }
-    } else if (piece === '}' || piece === ']') {
-      if (pieces[i - 1] !== '{' && pieces[i - 1] !== '[') {
+      if (isClosing(pieces[i + 1])) continue;
+      depth += 1;
+      out += line();
+    } else if (isClosing(piece)) {
+      if (!isOpening(pieces[i - 1])) {
         depth = Math.max(0, depth - 1);
         out += line();
       }
@@ -89,7 +94,7 @@ export function indented(source) {
     } else {
       out += piece === ':' ? ': ' : piece;
     }
-  });
+  }
   return out;
 }
 

@@ -265,7 +265,7 @@ export class Inspector {
             'aria-pressed': String(!this.isIndented),
             on: { click: () => this.toggleIndented() },
           },
-          'As sent',
+          'As it is',
         ),
       ),
       headers.length === 0

@@ -131,6 +131,7 @@ let dropped = 0;
 function addDropped(texts) {
   if (dropped === 0) {
     setTimeout(() => {
+      log.forgetMarks();
       log.addGap(`${plural(dropped, 'text')} of changes left out: this browser was too slow for them`);
       dropped = 0;
     }, 3000);
@@ -152,6 +153,7 @@ function tellLink(state, detail) {
     case 'live':
       banner('');
       if (lostAt !== 0) {
+        log.forgetMarks();
         log.addGap(`the connection was lost for ${duration(Date.now() - lostAt)}: what came meanwhile is not shown`);
         say('Connected again');
       }

@@ -174,5 +174,5 @@ class Topic {
 function withoutSchema(source) {
   if (source === null) return 'null';
   const at = source.startsWith('{"schema":') ? source.indexOf('"payload":') : -1;
-  return at < 0 ? source : `… ${source.slice(at + 10, -1)}`;
+  return at < 0 ? source : source.slice(at + 10, -1);
 }
