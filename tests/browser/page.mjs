@@ -1,7 +1,7 @@
 // The live page in a real browser, against a lockstepd that replicates: page_test.cpp starts it and says where.
 //   PAGE_URL GUARDED_URL (asks for the token open-sesame-and-more) SOURCE_URL   PIPELINE TABLE FULL_TABLE (REPLICA IDENTITY FULL)
 //   MODULES (node_modules is there) SHOTS (a folder for screenshots)
-// Both tables are (id bigint PRIMARY KEY, name text, amount numeric, note text) in schema public.
+// Both tables are (id bigint PRIMARY KEY, name text, amount numeric, note text, n int NOT NULL DEFAULT 7) in schema public.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -115,6 +115,19 @@ test('where the source sends what a row was like, a window that is new shows it'
   const what = rows(page, 'u', id, FULL_TABLE).locator('.what');
   await what.waitFor();
   assert.match(await what.textContent(), /^name Edsger → nullamount 1(\.0+)? → 2(\.0+)?$/);
+});
+
+test('of a row that was not seen, what a delete makes up is not shown', async () => {
+  const id = newId();
+  await sql(`INSERT INTO ${TABLE} VALUES (${id}, 'gone', 1, 'unseen')`);
+  await sql(`INSERT INTO ${TABLE} SELECT i, 'others' FROM generate_series(${lastId + 1}, ${lastId + 12}) i`);
+  lastId += 12;
+  const page = await open(); // gets the last ten, of which the row is none
+  await rows(page, 'c', lastId).waitFor();
+  assert.equal(await rows(page, 'c', id).count(), 0);
+  await sql(`DELETE FROM ${TABLE} WHERE id = ${id}`);
+  await rows(page, 'd', id).waitFor();
+  assert.equal(await rows(page, 'd', id).locator('.what').textContent(), '');
 });
 
 test('texts of the stream stay texts, and long ones are whole when they are opened', async () => {

@@ -18,8 +18,9 @@ TEST_CASE("the live page in a browser") {
   const std::string table = unique("page_plain");
   const std::string full = unique("page_full");
   for (const auto& name : {table, full}) {
-    source.exec("CREATE TABLE " + name +
-                " (id bigint PRIMARY KEY, name text, amount numeric, note text)");
+    source.exec(
+        "CREATE TABLE " + name +
+        " (id bigint PRIMARY KEY, name text, amount numeric, note text, n int NOT NULL DEFAULT 7)");
   }
   source.exec("ALTER TABLE " + full + " REPLICA IDENTITY FULL");
   source.exec("INSERT INTO " + table + " VALUES (0, 'there before', 0, NULL)");

@@ -34,18 +34,10 @@ function completed(row, before) {
   );
 }
 
-/// Of a row that was deleted the source sends the key alone, unless it has REPLICA IDENTITY FULL; other
-/// columns are null then, or empty where they may not be null.
-function isWhole({ before, key }) {
-  return Object.entries(before).some(
-    ([name, value]) => !(name in (key ?? {})) && ![null, '', 0, false].includes(value),
-  );
-}
-
 /// What the row was like before the change: {row, basis}. basis: 'sent' by the source, 'seen' here
 /// before (known.offset says where), or null: not known.
 export function rowBefore(change) {
-  if (change.before && (change.op !== 'd' || isWhole(change))) return { row: change.before, basis: 'sent' };
+  if (change.before && (change.op !== 'd' || change.isFull)) return { row: change.before, basis: 'sent' };
   if (change.known) return { row: change.known.row, basis: 'seen' };
   return { row: null, basis: null };
 }
@@ -148,6 +140,7 @@ export class ChangeLog {
     this.arrived = []; // oldest first; a {gap: text} where some are missing
     this.applied = [];
     this.ids = new Set();
+    this.full = new Map(); // by topic: whether its table has REPLICA IDENTITY FULL
     this.tables = new Map(); // by topic: what its changes call it
     this.rows = new Map(); // last states, by topic and key; the one not used for longest is first
     this.waiting = new Map(); // changes that are not applied, by topic and partition
@@ -281,6 +274,10 @@ export class ChangeLog {
       for (const id of this.rows.keys()) if (id.startsWith(prefix)) this.rows.delete(id);
       return;
     }
+    // An update has a row before only with REPLICA IDENTITY FULL. Without, that of a delete has the key
+    // alone, and defaults that were made up.
+    if (change.op === 'u') this.full.set(change.topic, Boolean(change.before));
+    change.isFull = this.full.get(change.topic) ?? false;
     if (!change.key) return;
     const id = `${change.topic}\n${json(change.key)}`;
     const known = this.rows.get(id);

@@ -134,11 +134,12 @@ export class Inspector {
         'Debezium sends this after a delete: a key without a value, that lets a compacted topic forget the key.',
       );
     const columns = columnsOf(change);
-    if (columns.length === 0)
+    const { basis } = rowBefore(change);
+    if (columns.length === 0) {
       return change.cut && !this.message
         ? h('p', { class: 'note' }, 'The values were too long to be sent here; they are in the message below.')
-        : null;
-    const { basis } = rowBefore(change);
+        : this.basis(basis);
+    }
     const cell = (value, className) =>
       h(
         'td',
@@ -187,17 +188,16 @@ export class Inspector {
     );
   }
 
+  /// How what is shown as before is known, if that is not plain.
   basis(basis) {
-    const change = this.change;
+    const { op, known } = this.change;
+    if (basis === 'sent' || !['u', 'd'].includes(op)) return null;
+    const notSent = 'The source sends what a row was like only with REPLICA IDENTITY FULL';
     const words =
-      change.op === 'u' && basis === null
-        ? 'What the row was like before was not sent: the source’s table has no REPLICA IDENTITY FULL, and this page had not seen the row.'
-        : basis === null && change.op === 'd' && !change.known
-          ? 'Of the row the key alone was sent: the source’s table has no REPLICA IDENTITY FULL.'
-          : basis === 'seen' && (change.op === 'u' || change.op === 'd')
-            ? `Before: as this page saw the row last, at offset ${change.known.offset}. The source did not send it.`
-            : '';
-    return words ? h('p', { class: 'note' }, words) : null;
+      basis === 'seen'
+        ? `${notSent}; before is as this page saw the row last, at offset ${known.offset}.`
+        : `${notSent}, and this page had not seen the row.`;
+    return h('p', { class: 'note' }, words);
   }
 
   origin() {
@@ -265,7 +265,7 @@ export class Inspector {
             'aria-pressed': String(!this.isIndented),
             on: { click: () => this.toggleIndented() },
           },
-          'As it is',
+          'Raw',
         ),
       ),
       headers.length === 0
