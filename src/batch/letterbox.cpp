@@ -87,6 +87,13 @@ const std::string* Letterbox::condemned(const TopicPartition& partition,
   return found == records->second.end() ? nullptr : &found->second;
 }
 
+void Letterbox::pardon(const TopicPartition& partition, RecordOffset offset) {
+  const auto records = condemned_.find(partition);
+  if (records == condemned_.end()) return;
+  records->second.erase(offset);
+  if (records->second.empty()) condemned_.erase(records);
+}
+
 void Letterbox::passed(const TopicPartition& partition, NextOffset next) {
   if (condemned_.empty()) return;
   const auto records = condemned_.find(partition);

@@ -1,7 +1,11 @@
 #include "lockstep/config/config.hpp"
 
+#include <yaml-cpp/eventhandler.h>
+
 #include <algorithm>
+#include <charconv>
 #include <initializer_list>
+#include <sstream>
 #include <utility>
 
 #include "file.hpp"
@@ -139,6 +143,19 @@ void choose_mode(Report& report, Mapping& mapping, std::string_view key, Mode& m
   }
 }
 
+std::optional<std::string> bytes_of_hex(std::string_view digits) {
+  if (digits.size() % 2 != 0) return std::nullopt;
+  std::string bytes;
+  for (std::size_t at = 0; at < digits.size(); at += 2) {
+    unsigned byte = 0;
+    const auto* const end = digits.data() + at + 2;
+    const auto [read_to, error] = std::from_chars(digits.data() + at, end, byte, 16);
+    if (error != std::errc{} || read_to != end) return std::nullopt;
+    bytes += static_cast<char>(byte);
+  }
+  return bytes;
+}
+
 ConnectorModes read_connector(Report& report, Mapping mapping) {
   ConnectorModes modes;
   using Binary = ConnectorModes::Binary;
@@ -160,7 +177,18 @@ ConnectorModes read_connector(Report& report, Mapping mapping) {
       report, mapping, "decimal.handling.mode", modes.decimal,
       {{"precise", Decimal::precise}, {"double", Decimal::as_double}, {"string", Decimal::string}});
   if (const auto placeholder = mapping.scalar("unavailable.value.placeholder")) {
+    // As Debezium reads it.
+    constexpr std::string_view prefix = "hex:";
     modes.placeholder = placeholder->text;
+    if (placeholder->text.starts_with(prefix)) {
+      const auto bytes = bytes_of_hex(std::string_view{placeholder->text}.substr(prefix.size()));
+      if (bytes) {
+        modes.placeholder = *bytes;
+      } else {
+        mapping.problem("unavailable.value.placeholder",
+                        "expected a text, or hex: and pairs of hexadecimal digits");
+      }
+    }
   }
   mapping.reject_unknown();
   return modes;
@@ -368,6 +396,35 @@ Config read_config(Report& report, const YAML::Node& node) {
   return config;
 }
 
+/// Where documents begin.
+class DocumentStarts : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark& mark) override { lines.push_back(mark.line + 1); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+  std::vector<int> lines;
+};
+
+/// YAML::LoadAll() never returns for some texts that are no YAML, such as ",".
+std::optional<int> line_of_second_document(const std::string& yaml) {
+  std::istringstream text{yaml};
+  YAML::Parser parser{text};
+  DocumentStarts starts;
+  while (starts.lines.size() < 2 && parser.HandleNextDocument(starts)) {
+  }
+  if (starts.lines.size() < 2) return std::nullopt;
+  return starts.lines[1];
+}
+
 }  // namespace
 
 std::string to_string(const Errors& errors) {
@@ -391,22 +448,24 @@ std::vector<std::string> known_keys() {
 Result<Config, Errors> parse(std::string_view yaml, std::string_view file_name,
                              const Environment& environment) {
   Report report{file_name, environment};
-  std::vector<YAML::Node> documents;
+  YAML::Node document;
+  std::optional<int> second;
   try {
-    documents = YAML::LoadAll(std::string{yaml});
+    document = YAML::Load(std::string{yaml});
+    second = line_of_second_document(std::string{yaml});
   } catch (const YAML::Exception& error) {  // its message says what was expected, without the text
     report.add(error.mark.line + 1, "", "not YAML: " + error.msg);
     return report.take();
   }
-  if (documents.empty() || documents.front().IsNull()) {
+  if (document.IsNull()) {
     report.add(1, "", "empty; expected kafka, connections and pipelines");
-  } else if (documents.size() > 1) {
-    report.add(documents[1].Mark().line + 1, "", "a second document; expected one");
-  } else if (!documents.front().IsMap()) {
+  } else if (second) {
+    report.add(*second, "", "a second document; expected one");
+  } else if (!document.IsMap()) {
     report.add(1, "", "not a map; expected kafka, connections and pipelines");
   }
   if (!report.empty()) return report.take();
-  Config config = read_config(report, documents.front());
+  Config config = read_config(report, document);
   if (!report.empty()) return report.take();
   return config;
 }

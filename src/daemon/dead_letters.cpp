@@ -1,6 +1,7 @@
 #include "dead_letters.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <iostream>
@@ -42,6 +43,14 @@ std::string header(const std::vector<Header>& headers, std::string_view name) {
   return value;
 }
 
+/// nullopt: it is no number, so the letter is not ours.
+std::optional<RecordOffset> offset_of(std::string_view text) {
+  RecordOffset offset;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), offset.value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return offset;
+}
+
 /// What the dead-letter topic has of these rows.
 Result<std::map<RowName, Letters>, std::string> read_letters(
     const config::Config& config, const config::Pipeline& pipeline,
@@ -52,6 +61,9 @@ Result<std::map<RowName, Letters>, std::string> read_letters(
   consumer.topics = {pipeline.sink.dead_letter_topic};
   const auto topics = kafka::find_topics(consumer, find_deadline);
   if (!topics) return topics.error().message;
+  if (topics->at(pipeline.sink.dead_letter_topic) == 0) {
+    return std::string{"the brokers have no such topic; is sink.dead_letter_topic as it was?"};
+  }
 
   std::map<RowName, Letters> found;
   const auto read =
@@ -61,9 +73,11 @@ Result<std::map<RowName, Letters>, std::string> read_letters(
         const RowName name{header(headers, "lockstep.topic"), header(headers, "lockstep.key")};
         const auto row = wanted.find(name);
         if (row == wanted.end()) return;
-        const RecordOffset offset{std::stoll("0" + header(headers, "lockstep.offset"))};
-        if (offset < row->second->first_offset || offset > row->second->last_offset) return;
-        found[name][offset] = {copy(message.key()), copy(message.value())};
+        const auto offset = offset_of(header(headers, "lockstep.offset"));
+        if (!offset || *offset < row->second->first_offset || *offset > row->second->last_offset) {
+          return;
+        }
+        found[name][*offset] = {copy(message.key()), copy(message.value())};
       });
   if (!read) return read.error().message;
   return found;
@@ -85,10 +99,12 @@ Result<Batch, std::string> changes_of(const postgres::ParkedRow& row, const Lett
                                       debezium::Decoder& decoder) {
   if (letters.size() != static_cast<std::size_t>(row.letters)) {
     return "the dead-letter topic has " + std::to_string(letters.size()) + " of its " +
-           std::to_string(row.letters) + " letters";
+           std::to_string(row.letters) +
+           " letters: set the row right at the target by hand, and discard it";
   }
   Batch batch;
   std::string unreadable;
+  if (row.tables) decoder.remember(row.topic, *row.tables);
   for (const auto& [offset, raw] : letters) {
     auto decoded = decoder.decode({row.topic, raw.key, raw.value}, batch.arena);
     if (const auto* bad = std::get_if<debezium::BadRecord>(&decoded)) {
@@ -116,10 +132,11 @@ bool retry(const config::Config& config, const config::Pipeline& pipeline,
            postgres::ParkedRows& parked, const std::vector<postgres::ParkedRow>& rows) {
   auto letters = read_letters(config, pipeline, rows);
   if (!letters) {
-    std::cout << pipeline.name << ": the dead letters can't be read: " << letters.error() << "\n";
+    std::cout << pipeline.name << ": nothing is retried, topic " << pipeline.sink.dead_letter_topic
+              << " can't be read: " << letters.error() << "\n";
     return false;
   }
-  debezium::Decoder decoder;
+  debezium::Decoder decoder{pipeline.connector};
   bool all_went = true;
   for (const auto& row : rows) {
     const auto changes = changes_of(row, (*letters)[{row.topic, row.row_key}], decoder);
@@ -154,20 +171,23 @@ bool discard(const config::Pipeline& pipeline, postgres::ParkedRows& parked,
 }
 
 bool dead_letters(const config::Config& config, const config::Pipeline& pipeline,
-                  const DeadLettersRequest& request) {
+                  const DeadLettersRequest& request, bool& found) {
   postgres::ParkedRows parked{sink_config(pipeline)};
   auto listed = parked.list();
   if (!listed) {
-    std::cout << pipeline.name << ": " << listed.error().message << "\n";
+    std::cout << pipeline.name
+              << ": lockstep.parked can't be read at the target: " << listed.error().message
+              << "\n";
     return false;
   }
   auto& rows = *listed;
-  std::erase_if(rows, [&](const auto& row) {
-    return (!request.topic.empty() && row.topic != request.topic) ||
-           (!request.key.empty() && row.row_key != request.key);
-  });
-  if (rows.empty()) std::cout << pipeline.name << ": no such row is parked\n";
-  if (request.action == "retry") return rows.empty() || retry(config, pipeline, parked, rows);
+  std::erase_if(rows, [&](const auto& row) { return !request.wants(row.topic, row.row_key); });
+  if (rows.empty()) {
+    if (request.wants_all()) std::cout << pipeline.name << ": no row is parked\n";
+    return true;
+  }
+  found = true;
+  if (request.action == "retry") return retry(config, pipeline, parked, rows);
   if (request.action == "discard") return discard(pipeline, parked, rows);
   for (const auto& row : rows) {
     print(pipeline, row,
@@ -180,19 +200,25 @@ bool dead_letters(const config::Config& config, const config::Pipeline& pipeline
 }  // namespace
 
 bool dead_letters(const config::Config& config, const DeadLettersRequest& request) {
+  bool has_pipeline = false;
   bool found = false;
   bool all_went = true;
   for (const auto& pipeline : config.pipelines) {
     if (!request.pipeline.empty() && pipeline.name != request.pipeline) continue;
     if (request.pipeline.empty() && !pipeline.sink.dead_letters) continue;
-    found = true;
-    all_went = dead_letters(config, pipeline, request) && all_went;
+    has_pipeline = true;
+    all_went = dead_letters(config, pipeline, request, found) && all_went;
   }
-  if (!found) {
+  if (!has_pipeline) {
     std::cout << (request.pipeline.empty() ? "no pipeline has on_error: dead_letter\n"
                                            : "no pipeline " + request.pipeline + "\n");
+    return false;
   }
-  return found && all_went;
+  if (all_went && !found && !request.wants_all()) {
+    std::cout << "no such row is parked: lockstepd dead-letters list shows topics and keys\n";
+    return false;
+  }
+  return all_went;
 }
 
 }  // namespace lockstep::daemon

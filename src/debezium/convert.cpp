@@ -9,6 +9,7 @@
 
 #include "array.hpp"
 #include "binary.hpp"
+#include "lockstep/model/text.hpp"
 #include "number.hpp"
 #include "temporal.hpp"
 
@@ -27,7 +28,7 @@ Problem no_value_of(std::string_view what) {
 /// Only for numbers and times: other values may be private.
 Problem out_of_range(std::string_view value, std::string_view what, std::string_view advice = {}) {
   constexpr std::size_t shown = 40;
-  std::string text{value.substr(0, shown)};
+  std::string text{beginning_of(value, shown)};
   text += value.size() > shown ? "… is no " : " is no ";
   text += what;
   if (!advice.empty()) text.append("; ").append(advice);
@@ -36,10 +37,6 @@ Problem out_of_range(std::string_view value, std::string_view what, std::string_
 
 Cell cell(const ShortText& text, Arena& arena) {
   return Cell{arena.copy(text.view())};
-}
-
-bool holds_nul(std::string_view text) {
-  return !text.empty() && std::memchr(text.data(), '\0', text.size()) != nullptr;
 }
 
 /// Takes digits off the front; false: there are none.
@@ -147,9 +144,9 @@ Converted read_binary_text(const ColumnReader&, JsonValue& value, Reading& at) {
                           ? std::nullopt
                           : bytes_of_base64(*text, at.arena, Base64::standard_or_url_safe);
   if (may_be_hex && base64 && !text->empty()) {
-    return Problem{
+    return of_setup(
         "the value may be hexadecimal or base64: say connector: {binary.handling.mode: …} in the "
-        "pipeline's configuration, or set binary.handling.mode=bytes on the connector"};
+        "pipeline's configuration, or set binary.handling.mode=bytes on the connector");
   }
   if (may_be_hex) return Cell{bytes_of_hex(*text, at.arena)};
   if (!base64) {
@@ -381,8 +378,19 @@ Converted read_map(const ColumnReader&, JsonValue& value, Reading& at) {
   return Cell{at.arena.copy(*raw)};
 }
 
-constexpr std::string_view lost_dimensions =
-    "an array of nothing but NULL may have been one of several dimensions: no setting keeps those";
+/// What Java makes of an array within an array: "[Ljava.lang.String;@1b18475c".
+bool is_java_array(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of('['), text.size()));
+  const auto at = text.rfind(";@");
+  return text.starts_with("Ljava.") && at != std::string_view::npos &&
+         text.find_first_not_of("0123456789abcdef", at + 2) == std::string_view::npos;
+}
+
+Problem several_dimensions() {
+  return {
+      "an array of several dimensions, whose elements the connector does not send: no setting "
+      "keeps them; leave the column out with column.exclude.list"};
+}
 
 Converted read_array(const ColumnReader& column, JsonValue& value, Reading& at) {
   if (value.is_string()) {  // the placeholder of array types that have none of their own
@@ -410,6 +418,10 @@ Converted read_array(const ColumnReader& column, JsonValue& value, Reading& at) 
                                problem = read.error();
                                return false;
                              }
+                             if (is_java_array(read->view())) {
+                               problem = several_dimensions();
+                               return false;
+                             }
                              if (column.element->value_type == ValueType::bytes) {
                                literal.add_bytes(read->view());
                              } else {
@@ -419,7 +431,7 @@ Converted read_array(const ColumnReader& column, JsonValue& value, Reading& at) 
                            });
   if (problem) return *std::move(problem);
   if (!well_formed) return no_value_of("array");
-  if (is_all_null && !is_empty) at.lost(column, lost_dimensions);
+  if (is_all_null && !is_empty && !column.shows_dimensions) at.lost(column, lost_dimensions);
   const std::string text = std::move(literal).finish();
   if (at.placeholder.is_array(text)) return Cell::unchanged();
   return Cell{at.arena.copy(text)};
@@ -454,7 +466,7 @@ Converted read_point(const ColumnReader&, JsonValue& value, Reading& at) {
 Converted read_nothing(const ColumnReader& column, JsonValue&, Reading&) {
   std::string text = "no converter for values of this type";
   if (!column.reader->advice.empty()) text.append("; ").append(column.reader->advice);
-  return Problem{std::move(text)};
+  return of_setup(std::move(text));
 }
 
 constexpr auto unsupported = ValueType::unsupported;
@@ -643,7 +655,85 @@ std::string_view unseen_loss(const ConnectType& type, bool in_array) {
   return {};
 }
 
-Result<Cell, Problem> read_untyped(JsonValue& value, Reading& at) {
+const std::string_view lost_dimensions =
+    "an array of nothing but NULL may have been one of several dimensions: no setting keeps those";
+
+bool shows_dimensions(const ConnectType& element) {
+  return element.name == "io.debezium.data.Uuid" ||
+         is_one_of(element.source_type, {"TEXT", "VARCHAR", "BPCHAR", "JSON", "JSONB", "INET",
+                                         "CIDR", "MACADDR", "MACADDR8", "INT4RANGE", "INT8RANGE",
+                                         "NUMRANGE", "TSRANGE", "TSTZRANGE", "DATERANGE"});
+}
+
+const std::string_view unchanged_as_null =
+    "NULL in an update may be a large value that it left as it was: ALTER TABLE … REPLICA IDENTITY "
+    "FULL at the source tells them apart";
+
+bool has_no_placeholder(const ConnectType& type, bool in_array) {
+  // As measured in each mode. A value of up to 24 bytes is never TOASTed.
+  constexpr std::int64_t most_bits = 128;
+  constexpr std::int64_t most_digits = 40;
+  const auto is_large = [](std::string_view size, std::int64_t most) {
+    const auto number = integer_of<std::int64_t>(size);
+    return !number || *number > most;
+  };
+  const auto is = [&](std::string_view name) { return type.name == name; };
+  if (in_array) {
+    if (is("io.debezium.data.Uuid") || is("io.debezium.time.Date")) return false;
+    if (!type.name.empty()) return !is_one_of(type.source_type, {"JSON", "JSONB"});
+    // Where the source's type is not told a text may be an inet, an int64 an oid.
+    return type.type != "int32" &&
+           !is_one_of(type.source_type, {"TEXT", "VARCHAR", "BPCHAR", "INT8"}) &&
+           !(type.type == "bytes" && type.source_type == "BYTEA");
+  }
+  if (is("io.debezium.data.Bits")) return is_large(type.length, most_bits);
+  if (is("org.apache.kafka.connect.data.Decimal")) return is_large(type.precision, most_digits);
+  if (is("io.debezium.data.VariableScaleDecimal")) return true;
+  return &reader_of(type) == &binary_text || &reader_of(type) == &decimal_double;
+}
+
+namespace {
+
+/// Arrays in arrays are not what they were; of NULLs nothing says so.
+Result<Cell, Problem> read_untyped_array(simdjson::dom::array array, std::string_view raw,
+                                         Reading& at, bool& is_all_null) {
+  is_all_null = array.size() > 0;
+  ArrayLiteral literal;
+  for (const simdjson::dom::element element : array) {
+    is_all_null = is_all_null && element.is_null();
+    std::string_view text;
+    std::int64_t number = 0;
+    if (element.get(text) == simdjson::SUCCESS) {
+      if (is_java_array(text)) return several_dimensions();
+      literal.add(text);
+    } else if (element.get(number) == simdjson::SUCCESS) {
+      literal.add(std::to_string(number));
+    } else {
+      literal.add_null();
+    }
+  }
+  if (at.placeholder.is_untyped_array(std::move(literal).finish())) return Cell::unchanged();
+  return Cell{at.arena.copy(raw)};
+}
+
+/// decimal.handling.mode=precise sends a numeric without scale as {"scale": 2, "value": base64}; no
+/// other type comes as an object with a number called scale and a text called value.
+std::optional<Cell> read_untyped_decimal(simdjson::dom::object object, Arena& arena) {
+  std::int64_t scale = 0;
+  std::string_view base64;
+  if (object.size() != 2 || object["scale"].get(scale) != simdjson::SUCCESS ||
+      object["value"].get(base64) != simdjson::SUCCESS) {
+    return std::nullopt;
+  }
+  const auto unscaled = bytes_of_base64(base64, arena);
+  const auto text = unscaled ? decimal_of(*unscaled, scale, arena) : std::nullopt;
+  if (!text) return std::nullopt;
+  return Cell{*text, Cell::Kind::bare_number};
+}
+
+}  // namespace
+
+Result<Cell, Problem> read_untyped(JsonValue& value, Reading& at, bool& is_all_null) {
   if (value.is_null()) return Cell{};
   if (value.is_string()) return text_cell(value, at);
   if (value.token() == "true") return Cell{"t"};
@@ -651,9 +741,19 @@ Result<Cell, Problem> read_untyped(JsonValue& value, Reading& at) {
   if (value.is_object() || value.is_array()) {
     const auto raw = value.raw();
     simdjson::dom::parser parser;
-    if (!raw || parser.parse(raw->data(), raw->size()).error() != simdjson::SUCCESS) {
+    simdjson::dom::element parsed;
+    if (!raw || parser.parse(raw->data(), raw->size()).get(parsed) != simdjson::SUCCESS) {
       return Problem{"malformed JSON"};
     }
+    simdjson::dom::array array;
+    if (parsed.get(array) == simdjson::SUCCESS) {
+      return read_untyped_array(array, *raw, at, is_all_null);
+    }
+    simdjson::dom::object object;
+    if (parsed.get(object) == simdjson::SUCCESS) {
+      if (const auto decimal = read_untyped_decimal(object, at.arena)) return *decimal;
+    }
+    if (at.placeholder.is(*raw)) return Cell::unchanged();
     return Cell{at.arena.copy(*raw)};
   }
   if (!is_number(value.token())) return Problem{"malformed JSON"};

@@ -50,7 +50,16 @@ extern const Reader array_reader;
 /// it; empty: nothing.
 std::string_view unseen_loss(const ConnectType& type, bool in_array);
 
-/// A value of schemaless JSON.
-Result<Cell, Problem> read_untyped(JsonValue& value, Reading& at);
+/// Whether NULL in an update may stand for a value that it left unchanged: the connector has no
+/// placeholder that this type can carry.
+bool has_no_placeholder(const ConnectType& type, bool in_array);
+extern const std::string_view unchanged_as_null;
+
+/// Whether an array of these with several dimensions arrives as something else than NULLs.
+bool shows_dimensions(const ConnectType& element);
+extern const std::string_view lost_dimensions;
+
+/// A value of schemaless JSON. `is_all_null` becomes true for an array of nothing but NULL.
+Result<Cell, Problem> read_untyped(JsonValue& value, Reading& at, bool& is_all_null);
 
 }  // namespace lockstep::debezium

@@ -12,6 +12,7 @@
 #include "convert.hpp"
 #include "json.hpp"
 #include "lockstep/model/names.hpp"
+#include "lockstep/model/text.hpp"
 #include "number.hpp"
 #include "schema.hpp"
 
@@ -75,6 +76,11 @@ struct Topic {
   const Layout* typed_key_layout = nullptr;
   const Relation* relation = nullptr;  ///< of the last change
   bool has_several_relations = false;
+
+  void note(const Relation* of_change) {
+    if (relation != nullptr && relation != of_change) has_several_relations = true;
+    relation = of_change;
+  }
 };
 
 /// The cells of a row or key.
@@ -92,6 +98,7 @@ struct Envelope {
   const Relation* relation = nullptr;
   std::int64_t source_ts_us = 0;
   std::string_view source_position;
+  bool has_before = false;
   bool is_heartbeat = false;
   bool is_transaction = false;
 };
@@ -115,11 +122,23 @@ class Once {
 };
 
 Problem in_column(const Column& column, const Problem& problem) {
-  return {"column \"" + column.name + "\" (" + column.described + "): " + problem.text};
+  return {"column \"" + column.name + "\" (" + column.described + "): " + problem.text,
+          problem.scope};
 }
 
 Problem malformed_because(simdjson::error_code error) {
   return {malformed.text + ": " + simdjson::error_message(error)};
+}
+
+/// Of a schema registry (Avro, Protobuf, JSON Schema), or of StringConverter.
+bool is_of_other_converter(std::string_view record) {
+  return record.starts_with('\0') || record.starts_with("Struct{");
+}
+
+Problem other_converter(bool is_key) {
+  return of_setup("no JSON, but what another converter writes: set " +
+                  std::string{is_key ? "key" : "value"} +
+                  ".converter=org.apache.kafka.connect.json.JsonConverter on the connector");
 }
 
 /// The schema of the envelope's `after`; nullopt: the schema is no envelope's.
@@ -236,6 +255,7 @@ class Decoder::Impl {
  public:
   explicit Impl(ConnectorModes modes) : modes_{std::move(modes)} {}
 
+  void remember(std::string_view topic, const SourceTables& tables);
   Decoded decode(const RawRecord& record, Arena& arena);
   std::optional<Change> decode_key(const RawRecord& record, Arena& arena);
   std::span<const Loss> losses() const noexcept { return losses_; }
@@ -283,6 +303,7 @@ class Decoder::Impl {
   JsonReader json_;
   simdjson::dom::parser schema_parser_;
   std::vector<Loss> losses_;
+  std::vector<std::string_view> nulls_;  ///< columns whose NULL may be an unchanged value
 
   // Of the row or key being read; members only to keep their memory.
   std::vector<char> seen_;
@@ -309,7 +330,8 @@ Result<const Relation*, Problem> Decoder::Impl::relation_of(const Topic& topic,
   const Relation relation{.schema = std::string{schema}, .table = std::string{table}};
   auto found = relations_.find(relation);
   if (found == relations_.end()) {
-    if (relations_.size() >= most_relations) return Problem{"more than 10000 source tables so far"};
+    if (relations_.size() >= most_relations)
+      return of_setup("more than 10000 source tables so far");
     found = relations_.emplace(relation, std::make_unique<const Relation>(relation)).first;
   }
   return found->second.get();
@@ -346,7 +368,9 @@ Result<const Shape*, Problem> Decoder::Impl::open(Shapes& shapes, std::string_vi
 /// Kafka Connect's wrapper has exactly two members: the schema, an object or null, and the payload.
 /// What is none is schemaless.
 Result<Shape, Problem> Decoder::Impl::learn(std::string_view record, bool is_key) {
-  if (const auto error = json_.open(record)) return malformed_because(error);
+  if (const auto error = json_.open(record)) {
+    return is_of_other_converter(record) ? other_converter(is_key) : malformed_because(error);
+  }
   std::size_t members = 0;
   bool has_null_schema = false;
   bool has_other_payload = false;
@@ -377,7 +401,7 @@ Result<Shape, Problem> Decoder::Impl::learn(std::string_view record, bool is_key
     std::string_view type;
     if (schema["type"].get(type) != simdjson::SUCCESS) return shape;  // a column of that name
   }
-  if (!payload) return Problem{"its payload is no JSON object"};
+  if (!payload) return of_setup("its payload is no JSON object");
   const auto begin = static_cast<std::size_t>(payload->data() - json_.text().data());
   shape.prefix = record.substr(0, begin);
   shape.suffix = record.substr(begin + payload->size());
@@ -424,6 +448,7 @@ Result<Envelope, Problem> Decoder::Impl::read_envelope(Topic& topic, const RawRe
   };
   const bool well_formed = json_.each_member(json_.root(), [&](JsonKey& key, JsonValue& member) {
     if (key.is("before\"")) {  // Connect's schema gives it the columns of "after"
+      envelope.has_before = !member.is_null();
       return record.key || (once(3) && take_row(member, envelope.before));
     }
     if (key.is("transaction\"")) return true;
@@ -480,7 +505,7 @@ std::optional<Problem> Decoder::Impl::read_source(const Topic& topic, JsonValue&
     if (!once(number)) return false;
     if (member.is_null()) return true;
     out = member.text();
-    return out.has_value();
+    return out && !holds_nul(*out);
   };
   const auto take_token = [&](unsigned number, std::string_view& out, JsonValue& member) {
     if (!member.is_null()) out = member.token();
@@ -527,12 +552,13 @@ std::optional<Problem> Decoder::Impl::read_key(Topic& topic, std::string_view ke
     if (cells && !json_.is_at_end()) return malformed;
     return cells;
   }();
-  if (!read) return Problem{"key: " + read.error().text};
+  if (!read) return Problem{"key: " + read.error().text, read.error().scope};
   if (read->cells.empty()) return Problem{"key: it has no columns"};
   for (std::size_t i = 0; i < read->cells.size(); ++i) {
     if (!read->cells[i].is_unchanged()) continue;
-    return Problem{"key: column \"" + read->layout->columns[i].name +
-                   "\": the placeholder of a value that the source did not send"};
+    return of_setup("key: column \"" + read->layout->columns[i].name +
+                    "\": the placeholder of a value that the source did not send: take the column "
+                    "out of message.key.columns");
   }
   const auto typed = typed_key(topic, read->layout);
   if (!typed) return typed.error();
@@ -571,13 +597,13 @@ std::optional<Problem> Decoder::Impl::read_row_before(const Envelope& envelope, 
   change.has_key = false;
   if (change.op == Op::create || change.op == Op::read) return std::nullopt;
   if (!envelope.before) {
-    return Problem{
+    return of_setup(
         "no key and no \"before\": rows of a table without a key are found by all their columns; "
         "ALTER TABLE … REPLICA IDENTITY FULL at the source makes it send them, a primary key or "
-        "message.key.columns makes them needless"};
+        "message.key.columns makes them needless");
   }
   if (envelope.before->has_unchanged) {
-    return Problem{"\"before\" holds the placeholder of a value that the source did not send"};
+    return of_setup("\"before\" holds the placeholder of a value that the source did not send");
   }
   const Key made = key_of(*envelope.before, arena);
   change.key_layout = made.layout;
@@ -653,15 +679,15 @@ std::optional<Problem> Decoder::Impl::read_old_key(Topic& topic, const RawRecord
   // What keeps this header from being read has kept the delete from being taken for more than that,
   // whoever has read it: it can't be read for the old key's values, or none of them can.
   if (topic.announced != Announced::new_key) return std::nullopt;
-  return Problem{std::string{"header "} + old_key +
-                 " is not like the key: set header.converter="
-                 "org.apache.kafka.connect.json.JsonConverter on the connector"};
+  return of_setup(std::string{"header "} + old_key +
+                  " is not like the key: set header.converter="
+                  "org.apache.kafka.connect.json.JsonConverter on the connector");
 }
 
 Result<Cells, Problem> Decoder::Impl::read_cells(simdjson::ondemand::object& object,
                                                  const Shape& shape, Shapes& shapes, Arena& arena) {
   if (!shape.has_schema) return read_untyped_cells(object, shapes, arena);
-  if (!shape.row) return Problem{"its schema does not describe \"after\""};
+  if (!shape.row) return of_setup("its schema does not describe \"after\"");
   return read_typed(object, *shape.row, arena);
 }
 
@@ -697,7 +723,10 @@ Result<Cells, Problem> Decoder::Impl::read_typed(simdjson::ondemand::object& obj
     seen_[at] = 1;
     ++seen;
     next = at + 1;
-    if (value.is_null()) return true;
+    if (value.is_null()) {
+      if (schema.columns[at].has_no_placeholder) nulls_.push_back(columns[at].name);
+      return true;
+    }
     const auto cell = schema.columns[at].reader->read(schema.columns[at], value, reading);
     if (!cell) {
       problem = in_column(columns[at], cell.error());
@@ -720,15 +749,19 @@ Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::obj
                                                          Shapes& shapes, Arena& arena) {
   cells_.clear();
   names_.clear();
+  std::vector<std::size_t> all_null;  // arrays, by their column
   bool has_unchanged = false;
   std::optional<Problem> problem;
   Reading reading{json_, arena, modes_, placeholder_, losses_};
   const bool well_formed = json_.each_member(object, [&](JsonKey& key, JsonValue& value) {
     const auto name = key.text();
     if (!name) return false;
-    const auto cell = read_untyped(value, reading);
+    bool is_all_null = false;
+    const auto cell = read_untyped(value, reading, is_all_null);
+    if (is_all_null) all_null.push_back(names_.size());
     if (!cell) {
-      problem = Problem{"column \"" + std::string{*name} + "\": " + cell.error().text};
+      problem = Problem{"column \"" + std::string{*name} + "\": " + cell.error().text,
+                        cell.error().scope};
       return false;
     }
     names_.push_back(*name);
@@ -745,6 +778,7 @@ Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::obj
   if (shapes.untyped == nullptr ||
       !std::equal(shapes.untyped->columns.begin(), shapes.untyped->columns.end(), names_.begin(),
                   names_.end(), is_same)) {
+    if (std::any_of(names_.begin(), names_.end(), holds_nul)) return nul_in_name;
     std::vector<Column> columns;
     for (const auto name : names_) {
       columns.push_back({.name = std::string{name},
@@ -762,17 +796,32 @@ Result<Cells, Problem> Decoder::Impl::read_untyped_cells(simdjson::ondemand::obj
     if (layout == nullptr) return too_many_layouts;
     shapes.untyped = layout;
   }
+  for (const auto column : all_null) {
+    losses_.push_back({shapes.untyped->columns[column].name, lost_dimensions, true});
+  }
   return Cells{.layout = shapes.untyped,
                .cells = arena.copy(std::span<const Cell>{cells_}),
                .has_unchanged = has_unchanged};
 }
 
+void Decoder::Impl::remember(std::string_view topic_name, const SourceTables& tables) {
+  auto& relation = relations_[tables.last];
+  if (!relation) relation = std::make_unique<const Relation>(tables.last);
+  Topic& topic = topic_of(topic_name);
+  topic.note(relation.get());
+  if (tables.are_several) topic.has_several_relations = true;
+}
+
 Decoded Decoder::Impl::decode(const RawRecord& record, Arena& arena) {
   losses_.clear();
+  nulls_.clear();
   if (!record.value && !record.key) return Skipped{SkipRule::empty};
   Topic& topic = topic_of(record.topic);
   if (!record.follows) topic.announced = Announced::not_known;
   auto decoded = decode(topic, record, arena);
+  if (auto* const bad = std::get_if<BadRecord>(&decoded)) {
+    bad->has_old_key = record.headers != nullptr && record.headers->find(old_key).has_value();
+  }
   const auto* const change = std::get_if<Change>(&decoded);
   if (change == nullptr || change->op != Op::remove) {
     topic.announced = Announced::nothing;
@@ -785,7 +834,7 @@ Decoded Decoder::Impl::decode(Topic& topic, const RawRecord& record, Arena& aren
   if (!record.value) return tombstone(topic, record, arena);
 
   const auto envelope = read_envelope(topic, record, arena);
-  if (!envelope) return BadRecord{"value: " + envelope.error().text};
+  if (!envelope) return BadRecord{"value: " + envelope.error().text, envelope.error().scope};
   return change_of(topic, *envelope, record, arena);
 }
 
@@ -805,7 +854,8 @@ Decoded Decoder::Impl::change_of(Topic& topic, const Envelope& envelope, const R
     return BadRecord{
         "value: no Debezium envelope (it has no \"op\"): if the connector flattens its events, "
         "take "
-        "the ExtractNewRecordState transform out"};
+        "the ExtractNewRecordState transform out",
+        Scope::setup};
   }
   Change change;
   change.relation = envelope.relation;
@@ -832,7 +882,9 @@ Decoded Decoder::Impl::change_of(Topic& topic, const Envelope& envelope, const R
     default:
       return BadRecord{std::string{"value: unknown op \""} + *envelope.op + "\""};
   }
-  if (change.relation == nullptr) return BadRecord{"value: \"source\" names no table"};
+  if (change.relation == nullptr) {
+    return BadRecord{"value: \"source\" names no table", Scope::setup};
+  }
   if (is_upsert(change.op) != envelope.after.has_value()) {
     return BadRecord{std::string{"value: op \""} + *envelope.op +
                      (envelope.after ? "\" has an \"after\"" : "\" has no \"after\"")};
@@ -846,12 +898,14 @@ Decoded Decoder::Impl::change_of(Topic& topic, const Envelope& envelope, const R
     auto problem = record.key ? read_key(topic, *record.key, change, arena)
                               : read_row_before(envelope, change, arena);
     if (!problem && change.has_key) problem = read_other_key(topic, record, change, arena);
-    if (problem) return BadRecord{std::move(problem->text)};
+    if (problem) return BadRecord{std::move(problem->text), problem->scope};
   }
-  if (topic.relation != nullptr && topic.relation != change.relation) {
-    topic.has_several_relations = true;
+  // With REPLICA IDENTITY FULL, which sends all of "before", unchanged values are sent, too.
+  const bool has_old_row = change.op == Op::update || change.other_key != nullptr;
+  if (has_old_row && !envelope.has_before) {
+    for (const auto column : nulls_) losses_.push_back({column, unchanged_as_null, true});
   }
-  topic.relation = change.relation;
+  topic.note(change.relation);
   return change;
 }
 
@@ -860,7 +914,9 @@ Decoded Decoder::Impl::tombstone(Topic& topic, const RawRecord& record, Arena& a
   if (topic.has_several_relations) {
     return BadRecord{
         "tombstone in a topic of several tables: it does not say which one it means; set "
-        "tombstones.on.delete=false on the connector"};
+        "tombstones.on.delete=false on the connector, and move the position past those that are "
+        "there already (docs/operation.md)",
+        Scope::setup};
   }
   Change change;
   change.op = Op::remove;
@@ -868,14 +924,17 @@ Decoded Decoder::Impl::tombstone(Topic& topic, const RawRecord& record, Arena& a
   if (change.relation == nullptr) {
     const auto named = source_table_of(record.topic);
     if (!named) {
-      return BadRecord{"tombstone: the topic's name does not end in schema and table"};
+      return BadRecord{
+          "tombstone before any change that tells the topic's table, and the topic's name does not "
+          "end in schema and table: if the target has the row, delete it there; then move the "
+          "position past this record (docs/operation.md)"};
     }
     const auto relation = relation_of(topic, named->schema, named->table);
-    if (!relation) return BadRecord{relation.error().text};
+    if (!relation) return BadRecord{relation.error().text, relation.error().scope};
     change.relation = *relation;
   }
   if (auto problem = read_key(topic, *record.key, change, arena)) {
-    return BadRecord{std::move(problem->text)};
+    return BadRecord{std::move(problem->text), problem->scope};
   }
   // Of the delete before it the headers were asked already, at a cost.
   const bool follows_delete = topic.announced == Announced::nothing && !topic.removed_key.empty() &&
@@ -886,6 +945,10 @@ Decoded Decoder::Impl::tombstone(Topic& topic, const RawRecord& record, Arena& a
 
 Decoder::Decoder(ConnectorModes modes) : impl_{std::make_unique<Impl>(std::move(modes))} {}
 Decoder::~Decoder() = default;
+
+void Decoder::remember(std::string_view topic, const SourceTables& tables) {
+  impl_->remember(topic, tables);
+}
 
 Decoded Decoder::decode(const RawRecord& record, Arena& arena) {
   return impl_->decode(record, arena);

@@ -150,6 +150,8 @@ Placeholder::Placeholder(std::string_view text) {
   for (const auto& scalar : scalars_) sizes_ |= std::uint64_t{1} << scalar.size() % 64;
   arrays_ = {array_of(text), bytes_array_of(text), numbers_of(text), dates_of(text),
              array_of(uuid_of(text))};
+  untyped_arrays_ = {numbers_of(text), array_of(uuid_of(text))};
+  for (std::size_t i = 0; i < 4; ++i) untyped_arrays_.push_back(array_of(scalars_[i]));
 }
 
 bool Placeholder::is_one_of(const std::vector<std::string>& forms,

@@ -19,12 +19,17 @@ class Placeholder {
   }
   /// A whole array, as the literal that is made of it.
   bool is_array(std::string_view literal) const noexcept { return is_one_of(arrays_, literal); }
+  /// The same of JSON without schema, whose elements are as they were sent.
+  bool is_untyped_array(std::string_view literal) const noexcept {
+    return is_one_of(untyped_arrays_, literal);
+  }
 
  private:
   static bool is_one_of(const std::vector<std::string>& forms, std::string_view value) noexcept;
 
   std::vector<std::string> scalars_;
   std::vector<std::string> arrays_;
+  std::vector<std::string> untyped_arrays_;
   std::uint64_t sizes_ = 0;  ///< a bit for each scalar's size modulo 64
 };
 

@@ -5,6 +5,7 @@
 #include "convert.hpp"
 #include "declared.hpp"
 #include "json.hpp"
+#include "lockstep/model/text.hpp"
 
 namespace lockstep::debezium {
 namespace {
@@ -93,9 +94,12 @@ std::string fingerprint(const std::vector<Column>& columns) {
 
 }  // namespace
 
-const Problem too_many_layouts{
+const Problem too_many_layouts = of_setup(
     "more than 10000 different lists of columns so far: the topic is not what it should be, or "
-    "restart the daemon"};
+    "restart the daemon");
+
+const Problem nul_in_name{
+    "the name or type of a column holds a NUL character: PostgreSQL can't have it"};
 
 const Layout* Layouts::intern(std::vector<Column> columns) {
   std::string key = fingerprint(columns);
@@ -108,7 +112,7 @@ const Layout* Layouts::intern(std::vector<Column> columns) {
 Result<RowSchema, Problem> row_schema(simdjson::dom::object schema, Layouts& layouts) {
   simdjson::dom::array fields;
   if (string_at(schema, "type") != "struct" || schema["fields"].get(fields) != simdjson::SUCCESS) {
-    return Problem{"its schema is no struct"};
+    return of_setup("its schema is no struct");
   }
   std::vector<Column> columns;
   std::vector<std::string_view> unseen;
@@ -117,9 +121,10 @@ Result<RowSchema, Problem> row_schema(simdjson::dom::object schema, Layouts& lay
     simdjson::dom::object field;
     std::string_view name;
     if (element.get(field) != simdjson::SUCCESS || field["field"].get(name) != simdjson::SUCCESS) {
-      return Problem{"its schema has a field without a name"};
+      return of_setup("its schema has a field without a name");
     }
     const ConnectType type = connect_type(field);
+    if (holds_nul(name) || holds_nul(type.source_type)) return nul_in_name;
     const bool is_array = type.name.empty() && type.type == "array";
     const ConnectType scalar = is_array ? element_type(field, type) : type;
     const std::string description = is_array ? "array of " + described(scalar) : described(scalar);
@@ -128,13 +133,15 @@ Result<RowSchema, Problem> row_schema(simdjson::dom::object schema, Layouts& lay
         reader.value_type == ValueType::unsupported || reader.value_type == ValueType::varbits;
     const std::optional<std::int64_t> parameter = has_no_length ? 0 : parameter_of(scalar);
     if (!parameter) {
-      return Problem{"column \"" + std::string{name} + "\" (" + description +
-                     "): the schema lacks the type's scale or length"};
+      return of_setup("column \"" + std::string{name} + "\" (" + description +
+                      "): the schema lacks the type's scale or length");
     }
     row.columns.push_back({.key = json_key(name),
                            .reader = is_array ? &array_reader : &reader,
                            .parameter = *parameter,
-                           .element = is_array ? &reader : nullptr});
+                           .element = is_array ? &reader : nullptr,
+                           .shows_dimensions = is_array && shows_dimensions(scalar),
+                           .has_no_placeholder = has_no_placeholder(scalar, is_array)});
     Column column{.name = std::string{name},
                   .type = reader.value_type,
                   .described = description,

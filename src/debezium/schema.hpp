@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "lockstep/debezium/decoder.hpp"
@@ -21,7 +22,12 @@ struct Reader;
 /// In the decoder's inner results; what it says is a part of a BadRecord's cause.
 struct Problem {
   std::string text;
+  Scope scope = Scope::record;
 };
+
+inline Problem of_setup(std::string text) {
+  return {std::move(text), Scope::setup};
+}
 
 /// A column's type as Kafka Connect's schema describes it.
 struct ConnectType {
@@ -48,6 +54,8 @@ struct ColumnReader {
   std::int64_t parameter = 0;       ///< a decimal's scale, the length of a bit string
   const Reader* element = nullptr;  ///< of an array's elements; their parameter is the column's
   const Column* column = nullptr;   ///< the layout's
+  bool shows_dimensions = false;    ///< {NULL} was no array of several
+  bool has_no_placeholder = false;  ///< NULL may be an unchanged TOASTed value
 };
 
 /// The columns of rows or keys with a schema: what they are and how they are read.
@@ -68,6 +76,7 @@ class Layouts {
   std::unordered_map<std::string, std::unique_ptr<const Layout>> layouts_;
 };
 extern const Problem too_many_layouts;
+extern const Problem nul_in_name;
 
 /// Of a schema of type struct. Errors: it is none, or it is malformed.
 Result<RowSchema, Problem> row_schema(simdjson::dom::object schema, Layouts& layouts);

@@ -83,7 +83,9 @@ void Assignment::positions_read(const Writers::Answer& answer, Time now) {
     if (!lanes_[lane].takes_records()) continue;  // begins when it is retried or resumed
     const auto& [positions, parked] = *answer.result;
     const auto known = positions.find(tp);
-    ledger_.begin(tp, lane, known == positions.end() ? std::nullopt : std::optional{known->second});
+    const bool is_known = known != positions.end();
+    ledger_.begin(tp, lane, is_known ? std::optional{known->second.next} : std::nullopt);
+    if (is_known && known->second.tables) decoder_.remember(tp.topic, *known->second.tables);
     const auto keys = parked.find(tp.topic);
     letterbox_.begin(tp.topic, keys == parked.end() ? ParkedKeys::mapped_type{} : keys->second);
     begun_.insert(tp);

@@ -10,6 +10,7 @@
 #include "lockstep/batch/lanes.hpp"
 #include "lockstep/batch/ledger.hpp"
 #include "lockstep/batch/letterbox.hpp"
+#include "lockstep/debezium/decoder.hpp"
 #include "lockstep/kafka/consumer.hpp"
 #include "writers.hpp"
 
@@ -28,19 +29,21 @@ class Fetcher {
 /// Which partitions are ours, and what Kafka is to fetch of them.
 ///
 /// A partition begins in one way only, be it new, moved by another owner, or its table's retried:
-/// the target is asked for its position and the keys that are parked, the ledger begins there, and
-/// the consumer is assigned all that is being read, from where each stands. Between that, lanes
-/// that hold enough are paused. Needs no broker: Fetcher can be anything. Threads: the pipeline's.
+/// the target is asked for its position, the table that its changes were of and the keys that are
+/// parked, the ledger begins there, and the consumer is assigned all that is being read, from where
+/// each stands. Between that, lanes that hold enough are paused. Needs no broker: Fetcher can be
+/// anything. Threads: the pipeline's.
 class Assignment {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
   Assignment(std::string pipeline, Lanes& lanes, Ledger& ledger, Letterbox& letterbox,
-             Writers& writers)
+             debezium::Decoder& decoder, Writers& writers)
       : pipeline_{std::move(pipeline)},
         lanes_{lanes},
         ledger_{ledger},
         letterbox_{letterbox},
+        decoder_{decoder},
         writers_{writers} {}
 
   // ---- What the group says
@@ -75,6 +78,7 @@ class Assignment {
   Lanes& lanes_;
   Ledger& ledger_;
   Letterbox& letterbox_;
+  debezium::Decoder& decoder_;
   Writers& writers_;
 
   std::vector<TopicPartition> assigned_;

@@ -140,7 +140,7 @@ void Dispatcher::refuse(std::size_t index, const SinkError& error, std::unique_p
   const std::string cause = where(error, *batch) + ": " + error.message;
   lane->forget_in_flight();
   lane->drop();
-  if (error.culprit && letterbox_.is_open()) {
+  if (error.culprit && !error.is_about_table && letterbox_.is_open()) {
     letterbox_.condemn(error.culprit->partition, error.culprit->offset, error.message);
     assignment_.begin_again(lane->topic(), now);
     return;

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "lockstep/model/advice.hpp"
@@ -19,8 +20,14 @@ const std::string without_order =
     "known. Truncate the target by hand, move the position past this record (docs/operation.md), " +
     then_reload;
 
+// Why a record is no dead letter, and what to do. Each goes on from "since".
 const std::string let_go =
     "retry or discard the table's dead letters (docs/operation.md), " + then_reload;
+const std::string past_it = "move the position past it (docs/operation.md), " + then_reload;
+const std::string mend_or_past_it = "mend what it is refused for, or " + past_it;
+const std::string by_two_keys = "it gives its row another key, and a row is parked by one; ";
+const std::string without_key =
+    "it has no key by which the later changes of its row could be parked; ";
 
 }  // namespace
 
@@ -37,11 +44,15 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
   auto raw = record.raw;
   raw.follows = batch.records > 0;
   auto decoded = decoder_.decode(raw, batch.arena);
+  for (const auto& loss : decoder_.losses()) report_.lost(record.raw.topic, loss);
   if (auto fault = fault_of(record, decoded, batch.arena)) {
     const auto refusal = refusal_of(record, *fault, now);
     if (!refusal) put_letter(batch, *entry, record, *fault);
     lane->filled();
-    if (refusal) stop(entry->lane, record, *refusal, now);
+    if (!refusal) return;
+    // Once the table is tried again, the target is asked again.
+    letterbox_.pardon({lane->topic(), record.partition}, record.offset);
+    stop(entry->lane, record, *refusal, now);
     return;
   }
   auto* const change = std::get_if<Change>(&decoded);
@@ -63,15 +74,15 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
       return;
     }
     change->in_order = place == Place::in_order;
+    if (change->op == Op::truncate && letterbox_.has_parked(lane->topic())) {
+      unpark(batch, lane->topic());
+    }
     // The create behind it says the same, and has the row.
     if (change->in_order && change->op == Op::remove) {
-      decoded = debezium::Skipped{debezium::SkipRule::old_key};
+      decoded = debezium::Skipped{debezium::SkipRule::old_key};  // `change` is no more
     }
-    const bool truncates = change->op == Op::truncate;
-    if (truncates && letterbox_.has_parked(lane->topic())) unpark(batch, lane->topic());
   }
   keep(batch, *entry, record, decoded);
-  for (const auto& loss : decoder_.losses()) report_.lost(record.raw.topic, loss);
   lane->filled();
 }
 
@@ -95,8 +106,17 @@ void Intake::keep(Batch& batch, Ledger::Entry& entry, const Record& record,
   if (auto* const change = std::get_if<Change>(&decoded)) {
     change->partition = record.partition;
     change->offset = record.offset;
+    const auto losses = decoder_.losses();
+    change->lossy_values = static_cast<std::uint16_t>(std::count_if(
+        losses.begin(), losses.end(), [](const auto& loss) { return loss.of_value; }));
     if (change->source_ts_us != 0) slice.source_ts_us = change->source_ts_us;
     if (!change->source_position.empty()) slice.source_position = change->source_position;
+    if (record.raw.value) {
+      if (slice.relation != nullptr && slice.relation != change->relation) {
+        slice.has_several_relations = true;
+      }
+      slice.relation = change->relation;
+    }
     batch.changes.push_back(*change);
   } else if (const auto* skipped = std::get_if<debezium::Skipped>(&decoded)) {
     report_.skipped(debezium::name(skipped->rule));
@@ -105,50 +125,68 @@ void Intake::keep(Batch& batch, Ledger::Entry& entry, const Record& record,
 
 // ---- Letters
 
+Intake::Fault Intake::fault_of_bad(const Record& record, const debezium::BadRecord& bad,
+                                   Arena& arena) {
+  Fault fault{Letter::Stage::decode, bad.cause};
+  if (!letterbox_.is_open()) return fault;
+  if (bad.scope == debezium::Scope::setup) {
+    fault.no_letter = "more like it would follow; mend that, " + then_reload;
+  } else if (bad.has_old_key) {
+    fault.no_letter = by_two_keys + past_it;
+  } else if (const auto key = decoder_.decode_key(record.raw, arena)) {
+    fault.row_key = identity_of(*key->key_layout, key->key);
+  }
+  return fault;
+}
+
 std::optional<Intake::Fault> Intake::fault_of(const Record& record,
                                               const debezium::Decoded& decoded, Arena& arena) {
   using Stage = Letter::Stage;
+  const auto topic = record.raw.topic;
   if (const auto* bad = std::get_if<debezium::BadRecord>(&decoded)) {
-    Fault fault{Stage::decode, bad->cause, {}};
-    if (!letterbox_.is_open()) return fault;
-    if (const auto key = decoder_.decode_key(record.raw, arena)) {
-      fault.row_key = identity_of(*key->key_layout, key->key);
-    }
-    return fault;
+    return fault_of_bad(record, *bad, arena);
   }
   const auto* change = std::get_if<Change>(&decoded);
   if (!letterbox_.is_open() || change == nullptr) return std::nullopt;
   const auto* const refused =
-      letterbox_.condemned({std::string{record.raw.topic}, record.partition}, record.offset);
-  const bool has_parked = letterbox_.has_parked(record.raw.topic);
-  if (refused == nullptr && !has_parked) return std::nullopt;
+      letterbox_.condemned({std::string{topic}, record.partition}, record.offset);
+  if (refused == nullptr && !letterbox_.has_parked(topic)) return std::nullopt;
 
   std::string row_key;
   if (change->has_key && change->key_layout != nullptr) {
     row_key = identity_of(*change->key_layout, change->key);
   }
-  if (const Key* const old_key = is_upsert(change->op) ? change->other_key : nullptr) {
-    const auto old_row_key = identity_of(*old_key->layout, old_key->cells);
-    if (refused != nullptr || letterbox_.is_parked(record.raw.topic, old_row_key) ||
-        letterbox_.is_parked(record.raw.topic, row_key)) {
-      const std::string cause = refused != nullptr ? *refused : "a row that is parked";
-      return Fault{Stage::apply, cause + ": it gets another key", {}};
-    }
+  const Key* const old_key = is_upsert(change->op) ? change->other_key : nullptr;
+  if (refused != nullptr) {
+    Fault fault{Stage::apply, *refused, std::move(row_key)};
+    if (old_key != nullptr) fault.no_letter = by_two_keys + mend_or_past_it;
+    if (fault.row_key.empty()) fault.no_letter = without_key + mend_or_past_it;
+    return fault;
   }
-  if (refused != nullptr) return Fault{Stage::apply, *refused, std::move(row_key)};
   if (row_key.empty()) return std::nullopt;  // TRUNCATE: it has no row
-  if (auto columns = letterbox_.other_columns(record.raw.topic, row_key); !columns.empty()) {
-    return Fault{Stage::parked, "rows are parked by other key columns (" + columns + ")", {}};
+  if (auto columns = letterbox_.other_columns(topic, row_key); !columns.empty()) {
+    return Fault{Stage::parked,
+                 "rows are parked by other key columns (" + columns + ")",
+                 {},
+                 "it can't be told which rows to park; " + let_go};
   }
-  if (!letterbox_.is_parked(record.raw.topic, row_key)) return std::nullopt;
+  const bool is_parked = letterbox_.is_parked(topic, row_key);
+  if (old_key != nullptr) {
+    const auto old_row_key = identity_of(*old_key->layout, old_key->cells);
+    if (!is_parked && !letterbox_.is_parked(topic, old_row_key)) return std::nullopt;
+    return Fault{Stage::parked,
+                 "a row gets another key, and " + (is_parked ? row_key : old_row_key) +
+                     " is parked behind a dead letter",
+                 {},
+                 by_two_keys + let_go};
+  }
+  if (!is_parked) return std::nullopt;
   return Fault{Stage::parked, "an earlier record of its key is a dead letter", std::move(row_key)};
 }
 
 std::optional<std::string> Intake::refusal_of(const Record& record, const Fault& fault, Time now) {
   if (!letterbox_.is_open()) return fault.cause;
-  if (fault.stage != Letter::Stage::decode && fault.row_key.empty()) {
-    return fault.cause + ", so it can't be told what to park: " + let_go;
-  }
+  if (!fault.no_letter.empty()) return fault.cause + "; no dead letter, since " + fault.no_letter;
   if (!fault.row_key.empty() && !letterbox_.park(record.raw.topic, fault.row_key)) {
     return fault.cause + "; and " + std::to_string(Letterbox::most_parked) +
            " rows are parked already: " + let_go;

@@ -24,13 +24,9 @@ class Intake {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  Intake(Lanes& lanes, Ledger& ledger, Letterbox& letterbox, Report& report,
-         ConnectorModes modes = {})
-      : decoder_{std::move(modes)},
-        lanes_{lanes},
-        ledger_{ledger},
-        letterbox_{letterbox},
-        report_{report} {}
+  Intake(debezium::Decoder& decoder, Lanes& lanes, Ledger& ledger, Letterbox& letterbox,
+         Report& report)
+      : decoder_{decoder}, lanes_{lanes}, ledger_{ledger}, letterbox_{letterbox}, report_{report} {}
 
   struct Record {
     debezium::RawRecord raw;
@@ -52,7 +48,8 @@ class Intake {
   struct Fault {
     Letter::Stage stage;
     std::string cause;
-    std::string row_key;  ///< empty: not known
+    std::string row_key{};    ///< empty: not known
+    std::string no_letter{};  ///< why its table stops all the same; empty: it does not
   };
 
   /// The batch takes the record, whatever it is.
@@ -60,6 +57,7 @@ class Intake {
   void keep(Batch& batch, Ledger::Entry& entry, const Record& record, debezium::Decoded& decoded);
   void stop(std::size_t lane, const Record& record, const std::string& cause, Time now);
 
+  Fault fault_of_bad(const Record& record, const debezium::BadRecord& bad, Arena& arena);
   std::optional<Fault> fault_of(const Record& record, const debezium::Decoded& decoded,
                                 Arena& arena);
   /// What keeps it from being one; nullopt: nothing, it is parked.
@@ -68,7 +66,7 @@ class Intake {
   void unpark(Batch& batch, const std::string& topic);
   Place place_of_change(const std::string& topic, const CountPartitions& count_partitions);
 
-  debezium::Decoder decoder_;
+  debezium::Decoder& decoder_;
   Lanes& lanes_;
   Ledger& ledger_;
   Letterbox& letterbox_;

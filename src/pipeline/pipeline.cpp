@@ -63,10 +63,11 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
         lanes_{config_.limits},
         letterbox_{per_minute(config_)},
         report_{config_.name, lanes_, ledger_, Clock::now()},
-        intake_{lanes_, ledger_, letterbox_, report_, config_.connector},
+        decoder_{config_.connector},
+        intake_{decoder_, lanes_, ledger_, letterbox_, report_},
         writers_{config_.name, std::move(sinks), [this] { wakeup_.notify(); },
                  [this](const Batch& batch) { return deliver(*producer_, config_.name, batch); }},
-        assignment_{config_.name, lanes_, ledger_, letterbox_, writers_},
+        assignment_{config_.name, lanes_, ledger_, letterbox_, decoder_, writers_},
         dispatcher_{config_.name, lanes_, ledger_, letterbox_, writers_, assignment_, report_} {
     config_.consumer.wake_fd = wakeup_.fd();
   }
@@ -292,7 +293,8 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
   Letterbox letterbox_;
   Report report_;
   std::unique_ptr<kafka::Producer> producer_;  // of dead letters; used by the writers' threads
-  Intake intake_;    // before the writers: batches point to its decoder's layouts
+  debezium::Decoder decoder_;  // before the writers: batches point to its layouts and tables
+  Intake intake_;
   Writers writers_;  // before the consumer, whose end hands partitions back
   Assignment assignment_;
   Dispatcher dispatcher_;

@@ -63,7 +63,6 @@ void Report::letter(const Letter& letter) {
 }
 
 void Report::lost(std::string_view topic, const debezium::Loss& loss) {
-  if (loss.of_value) ++counters_.lossy_values;
   std::string key{topic};
   key.append("\n").append(loss.column).append("\n").append(loss.what);
   if (!told_losses_.insert(std::move(key)).second) return;
@@ -79,6 +78,7 @@ void Report::lost(std::string_view topic, const debezium::Loss& loss) {
 void Report::applied(std::size_t lane, const Batch& batch, Writers::Clock::duration took) {
   counters_.records += batch.records;
   counters_.changes += batch.changes.size();
+  for (const auto& change : batch.changes) counters_.lossy_values += change.lossy_values;
   ++counters_.batches;
   applied_.resize(std::max(applied_.size(), lane + 1));
   applied_[lane].changes += batch.changes.size();

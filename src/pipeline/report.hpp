@@ -33,7 +33,7 @@ class Report {
   void skipped(std::string_view rule) { ++counters_.skipped[std::string{rule}]; }
   /// A record is passed by. It counts, and is told, again if it is read again.
   void letter(const Letter& letter);
-  /// What the connector has lost: counts, and tells it once per column.
+  /// What the connector has lost: tells it once per column.
   void lost(std::string_view topic, const debezium::Loss& loss);
   void applied(std::size_t lane, const Batch& batch, Writers::Clock::duration took);
   void stopped(std::string_view topic, std::string_view cause) const;

@@ -42,7 +42,7 @@ class Writers {
   using Job = std::variant<ReadPositions, Apply>;
 
   struct Standing {
-    Positions positions;
+    SinkPositions positions;
     ParkedKeys parked;
   };
   struct Answer {

@@ -1,8 +1,11 @@
 #include "applier.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 
 #include "array.hpp"
+#include "ddl.hpp"
 #include "lockstep/model/advice.hpp"
 
 namespace lockstep::postgres {
@@ -47,6 +50,10 @@ std::size_t end_of_statement(const StatementPlan& plan, Changes changes, std::si
   return end;
 }
 
+std::string add_value(const Label& label) {
+  return "ALTER TYPE " + label.type + " ADD VALUE IF NOT EXISTS " + quote_text(label.name);
+}
+
 const std::string to_send_all =
     "ALTER TABLE … REPLICA IDENTITY FULL at the source makes it send all values";
 
@@ -63,8 +70,19 @@ bool add(BinaryArray& array, const ParameterPlan& parameter, const Change& chang
                       ": the source did not send its unchanged TOAST value; " + to_send_all,
                   &change};
   }
-  if (parameter.fit.rule != Fit::Rule::any && !fits(parameter.fit, cell)) {
-    throw Refused{"column " + quote_name(parameter.column) + ": " + parameter.fit.advice, &change};
+  for (const auto& fit : parameter.fits) {
+    if (fit.rule == Fit::Rule::label) {
+      const auto lacks = missing_label(fit, cell);
+      if (!lacks) continue;
+      Refused refused{"column " + quote_name(parameter.column) + ": " + fit.advice + " " +
+                          quote_text(lacks->name) +
+                          ", with BEFORE or AFTER where the source has it elsewhere than last",
+                      &change};
+      refused.lacks = lacks;
+      throw refused;
+    }
+    if (fits(fit, cell)) continue;
+    throw Refused{"column " + quote_name(parameter.column) + ": " + fit.advice, &change};
   }
   return array.add(cell.view());
 }
@@ -139,16 +157,23 @@ Session open_session(const std::string& url) {
       // Each key is looked up in the primary key's index, whatever the statistics say: a plan made
       // while the table was small must not scan it once it is large.
       "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;"
-      "SET jit = off");  // the statements run for milliseconds
+      "SET jit = off;"  // the statements run for milliseconds
+      // A quiet table is no idle session. From PostgreSQL 14 on.
+      "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = "
+      "'idle_session_timeout'");
   return session;
 }
 
 }  // namespace
 
-std::string refusal(const Relation& target, const PlanErrors& errors) {
+std::string refusal(const Relation& target, const PlanErrors& errors,
+                    const std::vector<std::string>& before) {
   std::string more;
+  for (const auto& statement : before) {
+    more += (&statement == &before.front() ? ", after " : " and ") + statement;
+  }
   if (errors.size() > 1) {
-    more = " (and " + std::to_string(errors.size() - 1) + " more: lockstepd --check tells all)";
+    more += " (and " + std::to_string(errors.size() - 1) + " more: lockstepd --check tells all)";
   }
   return "target table " + to_string(target) + " " + errors.front().message + more + ", " +
          then_reload;
@@ -162,7 +187,7 @@ Applier::Applier(const SinkConfig& config, std::shared_ptr<SharedTables> shared)
   if (config.parks_keys) parking_.emplace(session_, config.pipeline);
 }
 
-Positions Applier::positions(const std::vector<TopicPartition>& partitions) {
+SinkPositions Applier::positions(const std::vector<TopicPartition>& partitions) {
   pqxx::work tx{session_.connection()};
   return progress_.read(tx, partitions);
 }
@@ -236,6 +261,19 @@ void Applier::try_out(std::span<const Change> changes, std::chrono::milliseconds
   writing_ = failed_before;
 }
 
+void Applier::add_label(const Label& label) {
+  const std::string statement = add_value(label);
+  pqxx::nontransaction tx{session_.connection()};
+  if (has_label(tx, label.type, label.name)) return;
+  query(tx, statement);
+  spdlog::info("target type changed pipeline={} type={} statement: {}", config_.pipeline,
+               label.type, statement);
+  spdlog::warn(
+      "enum type {}: the new label is its last, since Debezium does not tell where the source has "
+      "it; if that is elsewhere, the target sorts it wrongly pipeline={}",
+      label.type, config_.pipeline);
+}
+
 std::optional<TargetTable> Applier::table(const Relation& target) {
   pqxx::work tx{session_.connection()};
   return read_table(tx, target);
@@ -294,7 +332,21 @@ void Applier::write_part(pqxx::work& tx, std::span<const Change> changes, bool c
   tx.exec("RELEASE SAVEPOINT part");
 }
 
+/// What is wrong with a table is so from a change on: those before it can be applied.
 void Applier::write_step(pqxx::work& tx, std::span<const Change> changes) {
+  const Change* reached = &changes.front();
+  try {
+    write_step(tx, changes, reached);
+  } catch (Refused& refused) {
+    if (refused.change == nullptr) {
+      refused.change = reached;
+      refused.is_about_table = true;
+    }
+    throw;
+  }
+}
+
+void Applier::write_step(pqxx::work& tx, std::span<const Change> changes, const Change*& reached) {
   const auto is_loose = [&](const Relation& source, const Layout& key) {
     const TargetTable* const table = target_table(tx, source);
     return table != nullptr && has_loose_keys(*table, mapping().columns_of(source, key).layout);
@@ -304,6 +356,7 @@ void Applier::write_step(pqxx::work& tx, std::span<const Change> changes) {
   const auto order = parents_first(tx, segments);
   if (order.empty()) {
     for (const auto& segment : segments) {
+      if (!segment.changes.empty()) reached = segment.changes.front();
       const auto table = fold_segment(tx, segment);
       truncate(tx, table);
       remove(tx, table);
@@ -402,6 +455,10 @@ void Applier::truncate(pqxx::work& tx, const TableChanges& table) {
 /// Removes first: they free the values of unique columns that other rows may take.
 void Applier::remove(pqxx::work& tx, const TableChanges& table) {
   writing_ = target_of(*table.relation);
+  // What is written next may have the table altered: by then it must be.
+  if (!table.removes.empty()) {
+    for (const auto& group : table.upserts) upsert_statement(tx, table, group);
+  }
   for (const auto& group : table.removes) {
     if (table.has_key) {
       run(tx, make_statement(tx, {Verb::remove, table.relation, nullptr, group.layout, {}}), group);
@@ -471,10 +528,15 @@ void Applier::rotate(pqxx::work& tx, const TableChanges& table, const RowGroup& 
   }
 }
 
-void Applier::upsert(pqxx::work& tx, const TableChanges& table, const RowGroup& group) {
+const Applier::Statement* Applier::upsert_statement(pqxx::work& tx, const TableChanges& table,
+                                                    const RowGroup& group) {
   const auto verb = table.has_key ? Verb::upsert : Verb::insert;
   const Layout* const key = table.has_key ? table.key_layout : nullptr;
-  run(tx, make_statement(tx, {verb, table.relation, group.layout, key, {}}), group);
+  return make_statement(tx, {verb, table.relation, group.layout, key, {}});
+}
+
+void Applier::upsert(pqxx::work& tx, const TableChanges& table, const RowGroup& group) {
+  run(tx, upsert_statement(tx, table, group), group);
 }
 
 std::vector<std::int64_t> Applier::run(pqxx::work& tx, const Statement* made,
@@ -540,8 +602,12 @@ std::optional<TargetTable> Applier::prepare(pqxx::work& tx, const StatementKey& 
     }
     if (!unmappable.empty()) throw Refused{refusal(target, unmappable)};
   }
+  // A row without a key is looked for by all of its columns: new ones, too.
+  const bool looks_for_row =
+      verb == Verb::remove_equal && row_key != nullptr && target_table(tx, *relation) != nullptr;
+  MappedLayout* const other_columns = looks_for_row ? &mapped.key : nullptr;
   const auto changed_before = targets_.changes();
-  auto table = targets_.prepare(tx, *relation, row == nullptr ? nullptr : &mapped.row,
+  auto table = targets_.prepare(tx, *relation, row == nullptr ? other_columns : &mapped.row,
                                 row_key == nullptr ? nullptr : &mapped.key.layout);
   if (!table && (row != nullptr || config_.missing_table != MissingTable::create)) {
     throw Refused{"target table " + to_string(target) + " does not exist: create it, " +
@@ -565,7 +631,7 @@ const Applier::Statement* Applier::make_statement(pqxx::work& tx, StatementKey k
   if (statements_.size() >= most_statements) forget_statements();
   const auto prepared = [&](Wire wire, std::string& name, StatementPlan& statement) {
     auto made = plan(key, *table, mapped, wire);
-    if (!made) throw Refused{refusal(table->name, made.error())};
+    if (!made) throw Refused{refusal(table->name, made.error(), targets_.done_to(table->name))};
     for (auto& parameter : made->parameters) {
       if (parameter.from == From::count) continue;
       const bool is_of_row = parameter.from == From::row || parameter.from == From::sent;

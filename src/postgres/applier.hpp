@@ -39,7 +39,7 @@ class Applier {
  public:
   Applier(const SinkConfig& config, std::shared_ptr<SharedTables> shared);
 
-  Positions positions(const std::vector<TopicPartition>& partitions);
+  SinkPositions positions(const std::vector<TopicPartition>& partitions);
   // Where the configuration keeps parked keys:
   ParkedKeys parked(const std::set<std::string>& topics);
   std::vector<ParkedRow> parked_rows();
@@ -61,6 +61,10 @@ class Applier {
 
   /// Writes only the rows, for no longer than `limit`, and rolls back.
   void try_out(std::span<const Change> changes, std::chrono::milliseconds limit);
+
+  /// In a transaction of its own, as no other can use it before that is over. No error if it is
+  /// there. What is known of tables does not change with it: use another Applier then.
+  void add_label(const Label& label);
 
   /// Whether the last apply() used a statement that was made before it: one that the target's
   /// schema may have outrun.
@@ -113,6 +117,8 @@ class Applier {
   bool has_statements(const Relation& source, const Layout& row) const;
   std::size_t end_of_step(std::span<const Change> changes) const;
   void write_step(pqxx::work& tx, std::span<const Change> changes);
+  /// `reached`: set to the change that is come to.
+  void write_step(pqxx::work& tx, std::span<const Change> changes, const Change*& reached);
 
   void defer_constraints(pqxx::work& tx, const std::vector<Segment>& segments);
   std::vector<std::size_t> parents_first(pqxx::work& tx, const std::vector<Segment>& segments);
@@ -123,6 +129,8 @@ class Applier {
   void move(pqxx::work& tx, const TableChanges& table, const RowGroup& group);
   void update(pqxx::work& tx, const TableChanges& table, const RowGroup& group);
   void rotate(pqxx::work& tx, const TableChanges& table, const RowGroup& group);
+  const Statement* upsert_statement(pqxx::work& tx, const TableChanges& table,
+                                    const RowGroup& group);
   void upsert(pqxx::work& tx, const TableChanges& table, const RowGroup& group);
 
   /// How often each of the group's changes was found, where the statement tells.

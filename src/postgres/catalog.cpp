@@ -48,6 +48,10 @@ SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typname,
  WHERE base.is_last
  ORDER BY a.attnum)";
 
+constexpr auto labels_query = R"(
+SELECT enumlabel FROM pg_catalog.pg_enum WHERE enumtypid = $1::pg_catalog.regtype
+ ORDER BY enumsortorder)";
+
 constexpr auto table_query = R"(
 SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p'))";
@@ -135,6 +139,11 @@ std::optional<TargetTable> read_table(pqxx::transaction_base& tx, const Relation
          row[3].as<std::string>(), row[4].as<std::string>().at(0), row[5].as<std::string>(),
          row[6].as<bool>(), row[7].as<bool>(), row[8].as<bool>(), row[9].as<bool>(),
          row[10].as<bool>(), row[11].as<int>(), row[12].as<bool>()});
+    TargetColumn& column = table.columns.back();
+    if (column.kind != 'e') continue;
+    for (const auto& label : query(tx, labels_query, column.cast_type)) {
+      column.labels.emplace_back(label[0].c_str());
+    }
   }
   for (const auto& row : query(tx, unique_keys_query, oid)) {
     if (row[1].as<bool>()) {
@@ -172,6 +181,14 @@ std::optional<TargetColumn> find_type(pqxx::transaction_base& tx, const std::str
   type.kind = *found[0][3].c_str();
   type.is_domain = found[0][5].as<bool>();
   return type;
+}
+
+bool has_label(pqxx::transaction_base& tx, const std::string& type, const std::string& label) {
+  return !query(tx,
+                "SELECT 1 FROM pg_catalog.pg_enum WHERE enumtypid = $1::pg_catalog.regtype AND "
+                "enumlabel = $2",
+                type, label)
+              .empty();
 }
 
 bool has_rows(pqxx::transaction_base& tx, const Relation& name) {

@@ -1,6 +1,7 @@
 #include "conversion.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <initializer_list>
 
 namespace lockstep::postgres {
@@ -35,9 +36,10 @@ bool is_of_time(const TargetColumn& column) {
 
 /// Types whose values Debezium sends as their PostgreSQL text, in a string.
 bool sent_as_string(const TargetColumn& column) {
-  return column.kind == 'e' || column.kind == 'r' || holds_text(column) ||
-         is_one_of(column.base_type, {"uuid", "json", "jsonb", "xml", "inet", "cidr", "macaddr",
-                                      "macaddr8", "ltree", "tsvector", "numeric"});
+  return column.kind == 'e' || holds_text(column) ||
+         is_one_of(column.base_type, {"int4range", "int8range", "numrange", "tsrange", "tstzrange",
+                                      "daterange", "uuid", "json", "jsonb", "xml", "inet", "cidr",
+                                      "macaddr", "macaddr8", "ltree", "tsvector", "numeric"});
 }
 
 /// Types that Debezium has no converter for and sends as the bytes of their PostgreSQL text.
@@ -131,11 +133,11 @@ int units_per_ms(const TargetColumn& target, Time mode) {
 }
 
 /// What numbers the column stores without rounding.
-Fit whole_units(const TargetColumn& target, int units_per_ms) {
+std::vector<Fit> whole_units(const TargetColumn& target, int units_per_ms) {
   int smallest = units_per_ms * 1'000;  // of the column's parts of a second
   for (int digits = std::min(target.modifier, 6); digits > 0; --digits) smallest /= 10;
   if (target.modifier < 0 || smallest <= 1) return {};
-  return {Fit::Rule::multiple, smallest};
+  return {{Fit::Rule::multiple, smallest}};
 }
 
 std::string micros(const std::string& number, int units_per_ms) {
@@ -163,12 +165,37 @@ std::string timestamp_of(const std::string& number, int units_per_ms) {
          " % 86400000000 * '1 microsecond'::pg_catalog.interval END";
 }
 
+/// Of arrays: what is before 1582-10-15 comes as a day of the Julian calendar (as the decoder knows
+/// of typed messages), with the year counted from March.
+std::string julian_timestamp_of(const std::string& number, int units_per_ms) {
+  const std::string days = "(s.t::pg_catalog.date - '1970-01-01'::pg_catalog.date)";
+  const std::string year = "((4 * (" + days + " + 2472670) + 3) / 1461)";
+  return "(SELECT CASE WHEN s.t >= '1582-10-15' OR s.t = '-infinity' THEN s.t ELSE s.t - (" + year +
+         " / 100 - " + year + " / 400 - 38) * '1 day'::pg_catalog.interval END FROM (SELECT " +
+         timestamp_of(number, units_per_ms) + ") AS s(t))";
+}
+
+/// ISO 8601: years before 1 are negative, those after 9999 have a plus, and infinity is what the
+/// decoder knows of typed messages.
+std::string text_of_iso(const std::string& iso) {
+  return "CASE WHEN " + iso +
+         " IN ('+292278994-08-16Z', '-5877611-06-21Z', '+294247-01-10T04:00:25.2Z') THEN "
+         "'infinity' "
+         "WHEN " +
+         iso +
+         " IN ('+292269055-12-02Z', '-5877611-06-22Z', '-290308-12-21T19:59:27.6Z', "
+         "'+292269055-12-02T23:00:00.000000Z') THEN '-infinity' WHEN " +
+         iso + " ~ '^(-[0-9]|0000-)' THEN pg_catalog.lpad((1 - pg_catalog.substring(" + iso +
+         ", '^-?[0-9]+')::pg_catalog.int4)::pg_catalog.text, 4, '0') || pg_catalog.substring(" +
+         iso + ", '^-?[0-9]+(.*)$') || ' BC' ELSE pg_catalog.ltrim(" + iso + ", '+') END";
+}
+
 /// Days, or ISO 8601.
 std::string date_of(const std::string& text) {
   return "CASE WHEN " + text + " IN ('-622191234', '-2147472692') THEN 'infinity' WHEN " + text +
          " IN ('-625821272', '-2147472691') THEN '-infinity' WHEN " + text +
          " ~ '^-?[0-9]+$' THEN '1970-01-01'::pg_catalog.date + " + text +
-         "::pg_catalog.int4 ELSE " + text + "::pg_catalog.date END";
+         "::pg_catalog.int4 ELSE (" + text_of_iso(text) + ")::pg_catalog.date END";
 }
 
 std::string point_of(const std::string& json) {
@@ -192,6 +219,13 @@ std::string bits_of(const TargetColumn& target, const std::string& base64) {
           "1) AS i) AS s(b))");
 }
 
+/// interval.handling.mode=numeric sends microseconds, string ISO 8601.
+std::string interval_of(const std::string& value) {
+  return "CASE WHEN " + value + " ~ '^-?[0-9]+$' THEN " + value +
+         "::pg_catalog.int8 * '1 microsecond'::pg_catalog.interval ELSE " + value +
+         "::pg_catalog.interval END";
+}
+
 std::optional<Conversion> of_untyped(const TargetColumn& target, const std::string& value,
                                      const ConnectorModes& modes) {
   const bool is_number = target.base_type == "numeric" || target.base_type == "money";
@@ -202,7 +236,7 @@ std::optional<Conversion> of_untyped(const TargetColumn& target, const std::stri
         modes.decimal == ConnectorModes::Decimal::as_double) {
       return text;
     }
-    return Conversion{text.element, text.expression, {Fit::Rule::sure_decimal}};
+    return Conversion{text.element, text.expression, {{Fit::Rule::sure_decimal}}};
   }
   if (target.base_type == "hstore") return Conversion{Element::text, as_hstore(target, value)};
   if (target.base_type == "bool" || is_whole_number(target) || sent_as_string(target) ||
@@ -217,6 +251,9 @@ std::optional<Conversion> of_untyped(const TargetColumn& target, const std::stri
     return Conversion{Element::text, bits_of(target, value)};
   }
   if (target.base_type == "date") return Conversion{Element::text, date_of(value)};
+  if (target.base_type == "interval") {
+    return Conversion{Element::text, interval_of(value), {{Fit::Rule::day_micros}}};
+  }
   if (is_of_time(target)) {
     const int units = units_per_ms(target, modes.time);
     const auto fit = whole_units(target, units);
@@ -224,12 +261,12 @@ std::optional<Conversion> of_untyped(const TargetColumn& target, const std::stri
       return Conversion{Element::text, time_of(value, units), fit};
     }
     if (units != 0 && target.base_type == "timestamp") {
-      return Conversion{Element::text, timestamp_of(value, units), fit};
+      return Conversion{
+          Element::text,
+          target.is_array() ? julian_timestamp_of(value, units) : timestamp_of(value, units), fit};
     }
-    // Years of more than four digits come with a plus.
-    const auto iso = as_text(target, "pg_catalog.ltrim(" + value + ", '+')");
     return Conversion{
-        Element::text, target.base_type == "interval" ? text.expression : iso, {Fit::Rule::text}};
+        Element::text, as_text(target, "(" + text_of_iso(value) + ")"), {{Fit::Rule::text}}};
   }
   if (target.base_type != "bytea" && !sent_as_bytes_of_text(target)) return std::nullopt;
   const auto bytes = from_encoded_bytes(target, value, modes.binary);
@@ -315,11 +352,11 @@ std::optional<Conversion> of_array(const Column& source, const TargetColumn& tar
     auto converted = of_scalar(source, target, element, modes);
     if (!converted) return std::nullopt;
     const bool is_text_in_all_modes = is_one_of(target.base_type, {"timetz", "timestamptz"});
-    if (converted->fit.rule == Fit::Rule::text) {
+    auto& fits = converted->fits;
+    if (!fits.empty() && fits.front().rule == Fit::Rule::text) {
       if (!is_text_in_all_modes) return std::nullopt;
-      converted->fit = {};
+      fits.clear();
     }
-    converted->fit.in_array = true;
     converted->expression =
         each_element(value, "pg_catalog.json_array_elements_text(" + value + "::pg_catalog.json)",
                      converted->expression);
@@ -346,33 +383,74 @@ std::optional<Conversion> of_array(const Column& source, const TargetColumn& tar
   return converted;
 }
 
-/// Where the assignment to the column would round or cut in silence.
-Fit fit_of(const Column& source, const TargetColumn& target) {
+/// Of Debezium's own name for it: another text's values are no labels.
+bool is_enum(const Column& source) {
+  return source.described.find("io.debezium.data.Enum ") != std::string::npos;
+}
+
+/// Whether the source's type (MOOD, _MOOD of an array, "\"OTHER\".\"_MOOD\"") is of that name.
+bool is_called(const std::string& type, const Column& source) {
+  std::string name = source.declared;
+  if (const auto schema = name.find("\".\""); schema != std::string::npos) {
+    name = name.substr(schema + 3, name.size() - schema - 4);
+  }
+  if (name.starts_with('_')) name.erase(0, 1);
+  return std::equal(name.begin(), name.end(), type.begin(), type.end(), [](char a, char b) {
+    return std::toupper(static_cast<unsigned char>(a)) ==
+           std::toupper(static_cast<unsigned char>(b));
+  });
+}
+
+/// Of "interval day to minute": utils/timestamp.h and datetime.h tell how a modifier is made.
+Fit fit_of_interval(int modifier) {
+  const auto has_field = [fields = modifier >> 16](int number) {
+    return (fields >> number & 1) != 0;
+  };
+  if (has_field(12)) return Fit{Fit::Rule::second_decimals, modifier & 0xFFFF};
+  if (has_field(11)) return Fit{Fit::Rule::interval_field, Fit::minutes};
+  if (has_field(10)) return Fit{Fit::Rule::interval_field, Fit::hours};
+  if (has_field(3)) return Fit{Fit::Rule::interval_field, Fit::days};
+  if (has_field(1)) return Fit{Fit::Rule::interval_field, Fit::months};
+  return Fit{Fit::Rule::interval_field, Fit::years};
+}
+
+/// Where the assignment to the column would round or cut in silence, and what an enum lacks.
+std::optional<Fit> fit_of(const Column& source, const TargetColumn& target) {
   constexpr int header = 4;  // in the modifiers of numeric and texts
   const int modifier = target.modifier;
+  if (target.kind == 'e' && is_enum(source)) {
+    Fit fit{Fit::Rule::label};
+    fit.labels = target.labels;
+    if (is_called(target.base_type, source)) fit.type = target.cast_type;
+    return fit;
+  }
   const auto is = [&](Names names) { return is_one_of(target.base_type, names); };
   if (target.base_type == "money" && source.type == ValueType::numeric) {
-    return {Fit::Rule::decimals, 2};
+    return Fit{Fit::Rule::decimals, 2};
   }
   if (target.base_type == "float4" &&
       (source.type == ValueType::untyped ||
        (source.type == ValueType::floating && source.described.ends_with("double")))) {
-    return {Fit::Rule::single_precision};
+    // Java writes a float with up to nine digits, at times more than it needs.
+    constexpr int most_digits = 9;
+    return Fit{Fit::Rule::single_precision, source.type == ValueType::untyped ? most_digits : 0};
   }
-  if (modifier < 0) return {};
+  if (target.base_type == "name") return Fit{Fit::Rule::bytes, 63};
+  if (target.base_type == "char") return Fit{Fit::Rule::bytes, 1};
+  if (modifier < 0) return std::nullopt;
   if (target.base_type == "numeric") {
     const int scale = (((modifier - header) & 0x7FF) ^ 0x400) - 0x400;
-    return {Fit::Rule::decimals, scale};
+    return Fit{Fit::Rule::decimals, scale};
   }
   if (is({"time", "timetz", "timestamp", "timestamptz"})) {
-    return {Fit::Rule::second_decimals, modifier};
+    return Fit{Fit::Rule::second_decimals, modifier};
   }
-  if (target.base_type == "interval") return {Fit::Rule::second_decimals, modifier & 0xFFFF};
+  if (target.base_type == "interval") return fit_of_interval(modifier);
   if (is({"varchar", "bpchar"}) &&
       !(target.base_type == "bpchar" && source.source_type.ends_with("BPCHAR"))) {
-    return {Fit::Rule::characters, modifier - header};
+    return Fit{Fit::Rule::characters, modifier - header};
   }
-  return {};
+  return std::nullopt;
 }
 
 /// A type that takes all values of the source column; text takes them, too.
@@ -421,13 +499,14 @@ std::optional<Conversion> conversion(const Column& source, const TargetColumn& t
   if (source.is_array && !target.is_array()) return std::nullopt;
   auto converted = target.is_array() ? of_array(source, target, operand, modes)
                                      : of_scalar(source, target, operand, modes);
-  if (!converted || converted->fit.rule != Fit::Rule::any) return converted;
+  if (!converted) return converted;
   const bool counts_units =  // whole_units() has said what fits
       source.type == ValueType::untyped && units_per_ms(target, modes.time) != 0 &&
       is_one_of(target.base_type, {"time", "timestamp"});
-  if (counts_units) return converted;
-  converted->fit = fit_of(source, target);
-  converted->fit.in_array = target.is_array();
+  if (const auto fit = fit_of(source, target); fit && !counts_units) {
+    converted->fits.push_back(*fit);
+  }
+  for (auto& fit : converted->fits) fit.in_array = target.is_array();
   return converted;
 }
 
@@ -439,7 +518,7 @@ Conversion in_binary(Conversion conversion, const Column& source, const TargetCo
     if (target.base_type != type_name(element)) continue;
     if (source.type == ValueType::integer || source.type == ValueType::timestamp ||
         source.type == ValueType::timestamptz) {
-      return {element, operand, std::move(conversion.fit)};
+      return {element, operand, std::move(conversion.fits)};
     }
   }
   return conversion;

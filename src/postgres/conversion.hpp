@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "array.hpp"
 #include "fit.hpp"
@@ -16,7 +17,7 @@ namespace lockstep::postgres {
 struct Conversion {
   Element element = Element::text;  ///< what they are sent as
   std::string expression;           ///< SQL, made of the operand
-  Fit fit{};                        ///< what must be refused instead
+  std::vector<Fit> fits{};          ///< what must be refused instead
 };
 
 /// nullopt: such cells can't go there without a guess; advice() says what can be done. `operand`:

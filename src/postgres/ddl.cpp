@@ -85,8 +85,15 @@ constexpr OwnType own_types[] = {
 constexpr std::int32_t header = 4;  // in the modifiers of lengths and of numeric
 constexpr std::int32_t full_precision = 6;
 
+/// Where the type's own name begins: behind a schema, "\"OTHER\".\"_PAIR\"".
+std::size_t begin_of_name(std::string_view declared) {
+  const auto schema = declared.find("\".\"");
+  return schema == std::string_view::npos ? 0 : schema + 3;
+}
+
 bool is_array_name(std::string_view declared) {
-  return declared.size() > 1 && declared.front() == '_';
+  const auto begin = begin_of_name(declared);
+  return declared.size() > begin + 1 && declared[begin] == '_';
 }
 
 std::string bracketed(std::int32_t number) {
@@ -259,7 +266,9 @@ void make_array(ColumnType& type, std::string name) {
 }  // namespace
 
 std::string element_name(const Column& source) {
-  return is_array_name(source.declared) ? source.declared.substr(1) : source.declared;
+  std::string name = source.declared;
+  if (is_array_name(name)) name.erase(begin_of_name(name), 1);
+  return name;
 }
 
 std::optional<ColumnType> own_type(const Column& source, const ConnectorModes& modes) {

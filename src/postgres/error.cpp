@@ -7,6 +7,8 @@
 #include <system_error>
 #include <vector>
 
+#include "lockstep/model/text.hpp"
+
 namespace lockstep::postgres {
 
 namespace {
@@ -94,7 +96,7 @@ std::string first_line(std::string_view text, std::string_view sqlstate = "") {
   const auto at = text.find(code);
   if (!sqlstate.empty() && at < longest_severity) text.remove_prefix(at + code.size());
   while (text.starts_with(' ')) text.remove_prefix(1);
-  return std::string{text.substr(0, longest)};
+  return std::string{beginning_of(text, longest)};
 }
 
 SinkError server_error(const std::string& sqlstate, const char* what) {
@@ -134,6 +136,11 @@ SinkError::Kind kind_of(std::string_view sqlstate) {
     return Kind::unavailable;
   }
   return Kind::refused;
+}
+
+SinkError with_rights(SinkError error) {
+  if (error.sqlstate == "42501") error.message += std::string{"; "} + see_rights;
+  return error;
 }
 
 ErrorFields fields_of(std::string_view what) {

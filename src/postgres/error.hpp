@@ -18,6 +18,11 @@ SinkError::Kind kind_of(std::string_view sqlstate);
 /// if the session's errors are verbose.
 std::string words_of(std::string_view sqlstate, std::string_view what);
 
+inline constexpr auto see_rights = "docs/operation.md, Rights on the target";
+
+/// The same, with where it is told what the role needs, if it lacks a right.
+SinkError with_rights(SinkError error);
+
 /// The fields of a verbose error. They stand last: a value that looks like one is before them.
 /// All empty where the error has none.
 struct ErrorFields {

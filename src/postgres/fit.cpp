@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 
 namespace lockstep::postgres {
 
@@ -57,6 +58,12 @@ bool loses_blanks(std::string_view text, std::size_t limit) {
   return size > limit && size - at_end <= limit;
 }
 
+int significant_digits(std::string_view number) {
+  number = number.substr(0, std::min(number.find_first_of("eE"), number.size()));
+  number.remove_prefix(std::min(number.find_first_of("123456789"), number.size()));
+  return static_cast<int>(std::count_if(number.begin(), number.end(), is_digit));
+}
+
 bool is_single_precision(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -84,9 +91,133 @@ bool is_multiple(std::string_view number, int of) {
   return error != std::errc{} || end != number.data() + number.size() || value % of == 0;
 }
 
+struct Interval {
+  std::int64_t months = 0;
+  std::int64_t days = 0;
+  std::int64_t micros = 0;
+};
+
+/// Takes a whole number and up to six digits of a fraction off the front, as millionths.
+std::optional<std::int64_t> take_millionths(std::string_view& rest) {
+  std::int64_t whole = 0;
+  const bool is_negative = !rest.empty() && rest.front() == '-';
+  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), whole);
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 2'000'000;
+  if (error != std::errc{} || whole > most || whole < -most) return std::nullopt;
+  rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+  std::int64_t fraction = 0;
+  if (!rest.empty() && rest.front() == '.') {
+    rest.remove_prefix(1);
+    std::int64_t digit = 100'000;
+    for (; !rest.empty() && is_digit(rest.front()); rest.remove_prefix(1), digit /= 10) {
+      fraction += (rest.front() - '0') * digit;
+    }
+  }
+  return whole * 1'000'000 + (is_negative ? -fraction : fraction);
+}
+
+constexpr std::int64_t micros_per_second = 1'000'000;
+constexpr std::int64_t micros_per_minute = 60 * micros_per_second;
+constexpr std::int64_t micros_per_hour = 60 * micros_per_minute;
+
+/// P1Y2M3DT4H5M6.7S; each part can have a sign.
+std::optional<Interval> interval_of_iso(std::string_view rest) {
+  Interval interval;
+  bool is_time = false;
+  for (rest.remove_prefix(1); !rest.empty();) {
+    if (rest.front() == 'T') {
+      is_time = true;
+      rest.remove_prefix(1);
+      continue;
+    }
+    const auto millionths = take_millionths(rest);
+    if (!millionths || rest.empty()) return std::nullopt;
+    const auto whole = *millionths / 1'000'000;
+    switch (rest.front()) {
+      case 'Y':
+        interval.months += whole * 12;
+        break;
+      case 'M':
+        (is_time ? interval.micros : interval.months) += whole * (is_time ? micros_per_minute : 1);
+        break;
+      case 'D':
+        interval.days += whole;
+        break;
+      case 'H':
+        interval.micros += whole * micros_per_hour;
+        break;
+      case 'S':
+        interval.micros += *millionths;
+        break;
+      default:
+        return std::nullopt;
+    }
+    rest.remove_prefix(1);
+  }
+  return interval;
+}
+
+/// "-2 days -03:04:05.6"
+std::optional<Interval> interval_of_days_and_time(std::string_view rest) {
+  Interval interval;
+  if (const auto at = rest.find(" days "); at != std::string_view::npos) {
+    const auto days = take_millionths(rest);
+    if (!days) return std::nullopt;
+    interval.days = *days / 1'000'000;
+    rest.remove_prefix(std::min(rest.size(), std::string_view{" days "}.size()));
+  }
+  const bool is_negative = !rest.empty() && rest.front() == '-';
+  if (is_negative) rest.remove_prefix(1);
+  for (const auto unit : {micros_per_hour, micros_per_minute, micros_per_second}) {
+    const auto part = take_millionths(rest);
+    if (!part) return std::nullopt;
+    interval.micros += *part * (unit / micros_per_second);
+    if (!rest.empty()) rest.remove_prefix(1);
+  }
+  if (is_negative) interval.micros = -interval.micros;
+  return interval;
+}
+
+std::optional<Interval> interval_of_micros(std::string_view text) {
+  Interval interval;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), interval.micros);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return interval;
+}
+
+/// Whether PostgreSQL would cut nothing off (AdjustIntervalForTypmod). What can't be read does not
+/// fit.
+bool ends_with_field(std::string_view text, int last) {
+  if (text.empty()) return false;
+  const bool is_micros = std::all_of(text.begin() + 1, text.end(), is_digit);  // schemaless
+  const auto interval = text.front() == 'P' ? interval_of_iso(text)
+                        : is_micros         ? interval_of_micros(text)
+                                            : interval_of_days_and_time(text);
+  if (!interval) return false;
+  switch (last) {
+    case Fit::years:
+      return interval->months % 12 == 0 && interval->days == 0 && interval->micros == 0;
+    case Fit::months:
+      return interval->days == 0 && interval->micros == 0;
+    case Fit::days:
+      return interval->micros == 0;
+    case Fit::hours:
+      return interval->micros % micros_per_hour == 0;
+    default:
+      return interval->micros % micros_per_minute == 0;
+  }
+}
+
+bool is_less_than_a_day(std::string_view micros) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(micros.data(), micros.data() + micros.size(), value);
+  return error == std::errc{} && end == micros.data() + micros.size() &&
+         value < 24 * micros_per_hour && value > -24 * micros_per_hour;
+}
+
 bool one_fits(const Fit& fit, std::string_view value) {
   switch (fit.rule) {
-    case Fit::Rule::any:
     case Fit::Rule::text:
       return true;
     case Fit::Rule::sure_decimal:
@@ -95,18 +226,27 @@ bool one_fits(const Fit& fit, std::string_view value) {
       return last_decimal(value) <= fit.limit;
     case Fit::Rule::second_decimals:
       return second_decimals(value) <= fit.limit;
+    case Fit::Rule::interval_field:
+      return ends_with_field(value, fit.limit);
+    case Fit::Rule::day_micros:
+      return is_less_than_a_day(value);
+    case Fit::Rule::bytes:
+      return value.size() <= static_cast<std::size_t>(fit.limit);
     case Fit::Rule::multiple:
       return is_multiple(value, fit.limit);
     case Fit::Rule::characters:
       return !loses_blanks(value, static_cast<std::size_t>(fit.limit));
     case Fit::Rule::single_precision:
-      return is_single_precision(value);
+      return significant_digits(value) <= fit.limit || is_single_precision(value);
+    case Fit::Rule::label:
+      return std::find(fit.labels.begin(), fit.labels.end(), value) != fit.labels.end();
   }
   return true;
 }
 
-/// Of a literal as the decoder writes it, {1,NULL,"a \"b\""}, or JSON.
-bool all_fit(const Fit& fit, std::string_view literal) {
+/// The first that does not fit. Of a literal as the decoder writes it, {1,NULL,"a \"b\""}, or JSON.
+std::optional<std::string> misfit_in(const Fit& fit, std::string_view literal) {
+  const bool is_json = literal.starts_with('[');
   std::string element;
   for (std::size_t at = 1; at < literal.size(); ++at) {
     element.clear();
@@ -116,13 +256,23 @@ bool all_fit(const Fit& fit, std::string_view literal) {
       return is_quoted ? c == '"' : c == ',' || c == '}' || c == ']';
     };
     for (; at < literal.size() && !is_end(literal[at]); ++at) {
-      if (literal[at] == '\\' && at + 1 < literal.size()) ++at;
-      element += literal[at];
+      if (literal[at] != '\\' || at + 1 == literal.size()) {
+        element += literal[at];
+      } else if (literal[++at] == 'u' && is_json) {  // four digits; twice for some characters
+        const auto digits = literal.substr(at + 1, 4);
+        const bool is_second =
+            digits.size() == 4 && (digits[0] | 0x20) == 'd' && (digits[1] | 0x20) >= 'c';
+        if (!is_second) element += '?';
+        at += digits.size();
+      } else {
+        element += literal[at];
+      }
     }
     if (is_quoted) ++at;  // to the comma or the brace
-    if (!one_fits(fit, element)) return false;
+    if (!is_quoted && (element == "NULL" || element == "null" || element.empty())) continue;
+    if (!one_fits(fit, element)) return element;
   }
-  return true;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -131,7 +281,20 @@ bool fits(const Fit& fit, const Cell& cell) {
   const bool is_number = cell.kind() == Cell::Kind::bare_number;
   if (fit.rule == Fit::Rule::text) return !is_number;
   if (fit.rule == Fit::Rule::sure_decimal && is_number) return true;
-  return fit.in_array ? all_fit(fit, cell.view()) : one_fits(fit, cell.view());
+  if (fit.rule == Fit::Rule::day_micros && !is_number) return true;
+  if (is_number && fit.rule == Fit::Rule::second_decimals) {  // an interval's microseconds
+    int unit = 1'000'000;
+    for (int digits = std::min(fit.limit, 6); digits > 0; --digits) unit /= 10;
+    return is_multiple(cell.view(), unit);
+  }
+  return fit.in_array ? !misfit_in(fit, cell.view()) : one_fits(fit, cell.view());
+}
+
+std::optional<Label> missing_label(const Fit& fit, const Cell& cell) {
+  if (!fit.in_array && one_fits(fit, cell.view())) return std::nullopt;
+  const auto name = fit.in_array ? misfit_in(fit, cell.view()) : std::string{cell.view()};
+  if (!name) return std::nullopt;
+  return Label{fit.type, *name};
 }
 
 }  // namespace lockstep::postgres

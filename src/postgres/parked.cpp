@@ -12,18 +12,25 @@ class ParkedRows::Impl {
 
   Result<std::vector<ParkedRow>, SinkError> list() {
     std::vector<ParkedRow> rows;
-    auto listed = translating_errors([&] { rows = applier().parked_rows(); });
-    if (!listed) return listed.error();
-    return rows;
+    try {
+      auto listed = translating_errors([&] { rows = applier().parked_rows(); });
+      if (!listed) return with_rights(listed.error());
+      return rows;
+    } catch (const Refused& refused) {
+      return SinkError{SinkError::Kind::refused, refused.message};
+    }
   }
 
   Result<Done, SinkError> release(const ParkedRow& row, const Batch& changes) {
     try {
-      return translating_errors([&] { applier().release(row, changes); });
+      auto released = translating_errors([&] { applier().release(row, changes); });
+      if (!released) return with_rights(released.error());
+      return released;
     } catch (const Refused& refused) {
       return SinkError{SinkError::Kind::refused, refused.message};
     } catch (const Moved&) {
-      return SinkError{SinkError::Kind::moved, "another change of the row has come meanwhile"};
+      return SinkError{SinkError::Kind::moved,
+                       "another change of the row has come meanwhile, or it was let go: try again"};
     }
   }
 

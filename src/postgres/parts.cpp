@@ -98,6 +98,7 @@ std::optional<Stuck> Parts::try_to_write(std::size_t begin, std::size_t end) {
     stuck.error = written.error();
   } catch (const Refused& refused) {
     stuck.error = {SinkError::Kind::refused, refused.message};
+    stuck.error.is_about_table = refused.is_about_table;
   } catch (const Unfinished& unfinished) {
     stuck.error = {SinkError::Kind::waits, unfinished.message};
     stuck.unfinished = true;

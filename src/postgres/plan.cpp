@@ -84,8 +84,6 @@ std::string misfit(const Fit& fit, const TargetTable& table, const TargetColumn&
            " TYPE " + type + (column.is_array() ? "[]" : "");
   };
   switch (fit.rule) {
-    case Fit::Rule::any:
-      return {};
     case Fit::Rule::text:
       return "a schemaless message does not say what its number counts; set "
              "value.converter.schemas.enable=true, or a time.precision.mode with one unit, and say "
@@ -101,10 +99,21 @@ std::string misfit(const Fit& fit, const TargetTable& table, const TargetColumn&
     case Fit::Rule::second_decimals:
       return "a time has more digits after the second's point than " + column.type + " keeps" +
              alter(column.base_type);
+    case Fit::Rule::interval_field:
+      return "an interval has more fields than " + column.type + " keeps" + alter("interval");
+    case Fit::Rule::day_micros:
+      return "a schemaless number of a day or more does not tell months and days from hours; set "
+             "interval.handling.mode=string on the connector";
+    case Fit::Rule::bytes:
+      return column.type + " would cut a text off after " + std::to_string(fit.limit) +
+             (fit.limit == 1 ? " byte" : " bytes") + alter("text");
     case Fit::Rule::characters:
       return column.type + " would cut blanks off the end of a text" + alter("text");
     case Fit::Rule::single_precision:
       return "a number has more digits than real keeps" + alter("double precision");
+    case Fit::Rule::label:
+      return "enum type " + column.cast_type + " lacks a label of the source's: ALTER TYPE " +
+             column.cast_type + " ADD VALUE";
   }
   return {};
 }
@@ -175,8 +184,8 @@ Columns plan_columns(const TargetTable& table, const SentRow& sent, From from, W
       continue;
     }
     if (wire == Wire::binary) how = in_binary(std::move(*how), source, *target, operand);
-    how->fit.advice = misfit(how->fit, table, *target);
-    parameters.add({i, how->element, std::move(how->fit), source.name, from});
+    for (auto& fit : how->fits) fit.advice = misfit(fit, table, *target);
+    parameters.add({i, how->element, std::move(how->fits), source.name, from});
     columns.add(target, quote_name(source.name), std::move(how->expression));
   }
   return columns;
@@ -204,6 +213,19 @@ bool is_key(const Layout& key, std::vector<std::string> columns) {
   return names == columns;
 }
 
+/// ALTER TABLE … DROP CONSTRAINT …, ADD PRIMARY KEY (…)
+std::string replace_key(const TargetTable& table, const Layout& key) {
+  std::string sql = "ALTER TABLE " + quoted_name(table.name);
+  for (const auto& unique : table.unique_keys) {
+    if (unique.columns != table.primary_key) continue;
+    sql += " DROP CONSTRAINT " + quote_name(unique.name) + ",";  // the primary key comes first
+    break;
+  }
+  std::vector<std::string> columns;
+  for (const auto& column : key.columns) columns.push_back(quote_name(column.name));
+  return sql + " ADD PRIMARY KEY (" + join(columns, ", ") + ")";
+}
+
 /// Rows are found by a key of the target's and folded by the record's key: they must agree.
 void check_key(const TargetTable& table, const Layout& key, PlanErrors& errors) {
   const std::string wanted = "(" + names_of(key) + ")";
@@ -224,10 +246,9 @@ void check_key(const TargetTable& table, const Layout& key, PlanErrors& errors) 
     errors.push_back({"has no primary key: add one on " + wanted});
   } else {
     errors.push_back({"has primary key (" + join(table.primary_key, ", ") +
-                      ") but the records' key is " + wanted +
-                      ": make it the same, or set message.key.columns on the connector; a unique "
-                      "index on " +
-                      wanted + " will do, too, if all its columns are NOT NULL"});
+                      ") but the records' key is " + wanted + ": " + replace_key(table, key) +
+                      ", or set message.key.columns on the connector; a unique index on " + wanted +
+                      " will do, too, if all its columns are NOT NULL"});
   }
 }
 

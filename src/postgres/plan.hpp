@@ -26,8 +26,8 @@ enum class From : std::uint8_t {
 struct ParameterPlan {
   std::size_t cell = 0;  ///< index into the row or key
   Element element = Element::text;
-  Fit fit{};           ///< what its values must be like
-  std::string column;  ///< for messages
+  std::vector<Fit> fits{};  ///< what its values must be like
+  std::string column;       ///< for messages
   From from = From::row;
   bool may_be_unchanged = false;  ///< then what is sent does not matter
 };

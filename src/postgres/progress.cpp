@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "lockstep/postgres/catalog.hpp"
+#include "refused.hpp"
+
 namespace lockstep::postgres {
 
 namespace {
@@ -15,25 +18,44 @@ constexpr auto create_progress =
     " source_position text,"
     " source_time timestamptz,"
     " updated_at timestamptz NOT NULL,"
+    " source_schema text,"
+    " source_table text,"
+    " several_tables boolean,"
     " PRIMARY KEY (pipeline, topic, partition));"
     "COMMENT ON TABLE lockstep.progress IS "
     "'Moved in the transaction that applies the rows: all before next_offset is applied'";
 
+// What the table of an older version lacks.
+constexpr auto upgrade_progress =
+    "ALTER TABLE lockstep.progress ADD COLUMN IF NOT EXISTS source_schema text, "
+    "ADD COLUMN IF NOT EXISTS source_table text, ADD COLUMN IF NOT EXISTS several_tables boolean";
+constexpr auto is_upgraded =
+    "SELECT count(*) = 3 FROM pg_attribute WHERE attrelid = 'lockstep.progress'::regclass "
+    "AND attname IN ('source_schema', 'source_table', 'several_tables') AND NOT attisdropped";
+
 // $1 pipeline, $2 topic, $3 partition, $4 next offset, $5 source position or '', $6 source time in
-// µs or 0, $7 the offset that it must stand at.
+// µs or 0, $7 schema and $8 table of the newest change or '', $9 whether there were others before
+// it, $10 the offset that it must stand at.
 constexpr auto begin_progress =
-    "INSERT INTO lockstep.progress AS p VALUES ($1, $2, $3::integer, $4::bigint, "
-    "nullif($5::text, ''), to_timestamp(nullif($6::bigint, 0) / 1e6), now()) "
-    "ON CONFLICT DO NOTHING";
+    "INSERT INTO lockstep.progress (pipeline, topic, partition, next_offset, source_position, "
+    "source_time, updated_at, source_schema, source_table, several_tables) "
+    "VALUES ($1, $2, $3::integer, $4::bigint, nullif($5::text, ''), "
+    "to_timestamp(nullif($6::bigint, 0) / 1e6), now(), CASE WHEN $8::text <> '' THEN $7::text END, "
+    "nullif($8::text, ''), CASE WHEN $8::text <> '' THEN $9::boolean END) ON CONFLICT DO NOTHING";
 constexpr auto move_progress =
     "UPDATE lockstep.progress SET next_offset = $4::bigint, "
     "source_position = coalesce(nullif($5::text, ''), source_position), "
     "source_time = coalesce(to_timestamp(nullif($6::bigint, 0) / 1e6), source_time), "
-    "updated_at = now() "
-    "WHERE pipeline = $1 AND topic = $2 AND partition = $3::integer AND next_offset = $7::bigint";
+    "updated_at = now(), "
+    "source_schema = CASE WHEN $8::text = '' THEN source_schema ELSE $7::text END, "
+    "source_table = coalesce(nullif($8::text, ''), source_table), "
+    "several_tables = CASE WHEN $8::text = '' THEN several_tables ELSE $9::boolean "
+    "OR coalesce(several_tables, false) "
+    "OR coalesce((source_schema, source_table) <> ($7::text, $8::text), false) END "
+    "WHERE pipeline = $1 AND topic = $2 AND partition = $3::integer AND next_offset = $10::bigint";
 constexpr auto read_progress =
-    "SELECT next_offset FROM lockstep.progress "
-    "WHERE pipeline = $1 AND topic = $2 AND partition = $3::integer";
+    "SELECT next_offset, source_schema, source_table, coalesce(several_tables, false) "
+    "FROM lockstep.progress WHERE pipeline = $1 AND topic = $2 AND partition = $3::integer";
 
 constexpr auto create_parked =
     "CREATE TABLE IF NOT EXISTS lockstep.parked ("
@@ -59,12 +81,32 @@ constexpr auto park_behind =
 constexpr auto read_parked =
     "SELECT row_key FROM lockstep.parked WHERE pipeline = $1 AND topic = $2";
 constexpr auto list_parked =
-    "SELECT topic, row_key, partition, first_offset, last_offset, letters, error, since::text "
-    "FROM lockstep.parked WHERE pipeline = $1 ORDER BY topic, since, first_offset";
+    "SELECT topic, row_key, partition, first_offset, last_offset, letters, error, since::text, "
+    "source_schema, source_table, coalesce(several_tables, false) "
+    "FROM lockstep.parked LEFT JOIN lockstep.progress USING (pipeline, topic, partition) "
+    "WHERE pipeline = $1 ORDER BY topic, since, first_offset";
 constexpr auto release_parked =
     "DELETE FROM lockstep.parked WHERE pipeline = $1 AND topic = $2 AND row_key = $3 "
     "AND first_offset = $4::bigint AND last_offset = $5::bigint";
 constexpr auto unpark = "DELETE FROM lockstep.parked WHERE pipeline = $1 AND topic = $2";
+
+}  // namespace
+
+std::string why_not_upgraded(pqxx::transaction_base& tx) {
+  if (tx.exec(is_upgraded)[0][0].as<bool>() || owns(tx, {"lockstep", "progress"})) return {};
+  return std::string{
+             "lockstep.progress is of an older version, and the role may not alter it: have "
+             "its owner run "} +
+         upgrade_progress;
+}
+
+namespace {
+
+/// In the columns from `first` on: schema, table, whether there are several.
+std::optional<SourceTables> source_tables(const pqxx::row& row, pqxx::row::size_type first) {
+  if (row[first + 1].is_null()) return std::nullopt;
+  return SourceTables{{row[first].c_str(), row[first + 1].c_str()}, row[first + 2].as<bool>()};
+}
 
 }  // namespace
 
@@ -76,7 +118,13 @@ Progress::Progress(Session& session, std::string pipeline) : pipeline_{std::move
         "SELECT to_regnamespace('lockstep') IS NOT NULL, to_regclass('lockstep.progress') IS NOT "
         "NULL");
     if (!there[0][0].as<bool>()) tx.exec(create_schema);
-    if (!there[0][1].as<bool>()) tx.exec(create_progress);
+    if (!there[0][1].as<bool>()) {
+      tx.exec(create_progress);
+    } else if (auto why_not = why_not_upgraded(tx); !why_not.empty()) {
+      throw Refused{std::move(why_not)};
+    } else if (!tx.exec(is_upgraded)[0][0].as<bool>()) {
+      tx.exec(upgrade_progress);
+    }
     tx.commit();
   }
   session.connection().prepare("begin_progress", begin_progress);
@@ -84,31 +132,37 @@ Progress::Progress(Session& session, std::string pipeline) : pipeline_{std::move
   session.connection().prepare("read_progress", read_progress);
 }
 
-Positions Progress::read(pqxx::transaction_base& tx,
-                         const std::vector<TopicPartition>& partitions) {
-  Positions found;
+SinkPositions Progress::read(pqxx::transaction_base& tx,
+                             const std::vector<TopicPartition>& partitions) {
+  SinkPositions found;
   for (const auto& tp : partitions) {
     const auto row = run_prepared(tx, "read_progress", pipeline_, tp.topic, tp.partition);
-    if (!row.empty()) found[tp] = NextOffset{row[0][0].as<std::int64_t>()};
+    if (row.empty()) continue;
+    SinkPosition& position = found[tp];
+    position.next = {row[0][0].as<std::int64_t>()};
+    position.tables = source_tables(row[0], 1);
   }
   return found;
 }
 
 bool Progress::move(pqxx::transaction_base& tx, const Slice& slice) {
   const auto& [topic, partition] = slice.partition;
+  const Relation table = slice.relation != nullptr ? *slice.relation : Relation{};
   const auto moved =
       slice.expected
           ? run_prepared(tx, "move_progress", pipeline_, topic, partition, slice.next.value,
-                         slice.source_position, slice.source_ts_us, slice.expected->value)
+                         slice.source_position, slice.source_ts_us, table.schema, table.table,
+                         slice.has_several_relations, slice.expected->value)
           : run_prepared(tx, "begin_progress", pipeline_, topic, partition, slice.next.value,
-                         slice.source_position, slice.source_ts_us);
+                         slice.source_position, slice.source_ts_us, table.schema, table.table,
+                         slice.has_several_relations);
   return moved.affected_rows() == 1;
 }
 
 bool Progress::is_behind(pqxx::transaction_base& tx, const Batch& batch) {
   return std::all_of(batch.slices.begin(), batch.slices.end(), [&](const Slice& slice) {
     const auto now = read(tx, {slice.partition});
-    return !now.empty() && now.begin()->second == slice.next;
+    return !now.empty() && now.begin()->second.next == slice.next;
   });
 }
 
@@ -166,7 +220,8 @@ std::vector<ParkedRow> Parking::rows(pqxx::transaction_base& tx) {
                     {row[4].as<std::int64_t>()},
                     row[5].as<std::int64_t>(),
                     row[6].c_str(),
-                    row[7].c_str()});
+                    row[7].c_str(),
+                    source_tables(row, 8)});
   }
   return rows;
 }

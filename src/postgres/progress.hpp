@@ -5,19 +5,25 @@
 #include <vector>
 
 #include "lockstep/model/batch.hpp"
+#include "lockstep/model/sink.hpp"
 #include "lockstep/postgres/parked.hpp"
 #include "lockstep/postgres/session.hpp"
 
 namespace lockstep::postgres {
 
+/// What keeps lockstep.progress, which is there, from getting the columns that it lacks of this
+/// version's; empty: it lacks none, or the role may add them.
+std::string why_not_upgraded(pqxx::transaction_base& tx);
+
 /// One pipeline's rows of lockstep.progress: the position that is moved in the transaction that
 /// applies the rows. Throws pqxx's exceptions.
 class Progress {
  public:
-  /// Makes schema lockstep and its table where they are missing.
+  /// Makes schema lockstep and its table where they are missing, and adds the columns that a table
+  /// of an older version lacks. Throws Refused where the role may not.
   Progress(Session& session, std::string pipeline);
 
-  Positions read(pqxx::transaction_base& tx, const std::vector<TopicPartition>& partitions);
+  SinkPositions read(pqxx::transaction_base& tx, const std::vector<TopicPartition>& partitions);
 
   /// False: it does not stand where the slice begins.
   bool move(pqxx::transaction_base& tx, const Slice& slice);

@@ -11,16 +11,16 @@ namespace lockstep::postgres {
 namespace {
 
 constexpr auto written_with = "SELECT, INSERT, UPDATE, DELETE";
-constexpr auto see_rights = "docs/operation.md, Rights on the target";
 
 class PostgresSink : public Sink {
  public:
   PostgresSink(SinkConfig config, std::shared_ptr<SharedTables> shared)
       : config_{std::move(config)}, shared_{std::move(shared)} {}
 
-  Result<Positions, SinkError> positions(const std::vector<TopicPartition>& partitions) override {
+  Result<SinkPositions, SinkError> positions(
+      const std::vector<TopicPartition>& partitions) override {
     if (auto connected = connect(); !connected) return connected.error();
-    Positions found;
+    SinkPositions found;
     auto read = translating_errors([&] { found = applier_->positions(partitions); });
     if (read) return found;
     applier_.reset();
@@ -45,6 +45,10 @@ class PostgresSink : public Sink {
       // value, for reasons that are none any more: once more with what the catalog says now.
       const bool is_refused = applied.error().kind == SinkError::Kind::refused;
       const bool may_be_outdated = is_refused && applier_->used_old_statements();
+      if (is_refused && !may_be_outdated && may_add_label()) {
+        if (auto added = add_label(*lacks_, applied.error()); !added) return added;
+        continue;
+      }
       if (is_refused && !may_be_outdated) applied = apply_in_parts(batch, applied.error());
       if (applied || is_for_later(applied.error())) return applied;
       // After an outage nothing of the old session is worth keeping; after a refusal, its
@@ -59,16 +63,19 @@ class PostgresSink : public Sink {
   /// about one table: all wait until it is mended.
   static SinkError waiting(SinkError error) {
     error.kind = SinkError::Kind::unavailable;
-    if (error.sqlstate == "42501") error.message += std::string{"; "} + see_rights;
-    return error;
+    return with_rights(std::move(error));
   }
 
   Result<Done, SinkError> connect() {
     if (applier_) return done;
-    auto connected =
-        translating_errors([&] { applier_ = std::make_unique<Applier>(config_, shared_); });
-    if (!connected) return waiting(connected.error());
-    return connected;
+    try {
+      auto connected =
+          translating_errors([&] { applier_ = std::make_unique<Applier>(config_, shared_); });
+      if (!connected) return waiting(connected.error());
+      return connected;
+    } catch (const Refused& refused) {
+      return SinkError{SinkError::Kind::unavailable, refused.message};
+    }
   }
 
   /// Nothing is wrong with the connection or its statements.
@@ -77,8 +84,23 @@ class PostgresSink : public Sink {
            error.kind == SinkError::Kind::waits;
   }
 
+  bool may_add_label() const {
+    return config_.schema_change == SchemaChange::evolve && lacks_ && !lacks_->type.empty();
+  }
+
+  /// `refusal`: how the batch has failed without it.
+  Result<Done, SinkError> add_label(const Label& label, SinkError refusal) {
+    auto added = translating_errors([&] { applier_->add_label(label); });
+    applier_.reset();
+    if (added) return added;
+    if (added.error().kind != SinkError::Kind::refused) return added;
+    refusal.message += "; " + added.error().message;
+    return refusal;
+  }
+
   Result<Done, SinkError> try_to_apply(const Batch& batch) {
     refused_rows_ = false;
+    lacks_.reset();
     return translating_all(batch, [&] { applier_->apply(batch); });
   }
 
@@ -87,7 +109,13 @@ class PostgresSink : public Sink {
       return translating_errors(body);
     } catch (const Refused& refused) {
       refused_rows_ = refused.is_about_rows;
-      if (refused.change == nullptr) return SinkError{SinkError::Kind::refused, refused.message};
+      lacks_ = refused.lacks;
+      if (refused.change == nullptr || refused.is_about_table) {
+        SinkError error{SinkError::Kind::refused, refused.message};
+        error.is_about_table = true;
+        if (refused.change != nullptr) error.culprit = record_of(batch, *refused.change);
+        return error;
+      }
       return of_record(SinkError::Kind::refused, refused.message, batch, *refused.change);
     } catch (const Unfinished& unfinished) {
       return of_record(SinkError::Kind::waits, unfinished.message, batch, *unfinished.change);
@@ -169,27 +197,41 @@ class PostgresSink : public Sink {
   const std::shared_ptr<SharedTables> shared_;
   std::unique_ptr<Applier> applier_;
   bool refused_rows_ = false;   ///< the last error is ours, and about rows
+  std::optional<Label> lacks_;  ///< what the last error is about
   std::optional<Stuck> stuck_;  ///< where the last apply_in_parts() has ended
 };
 
-/// Whether the session's role may keep its position. Errors: what it may not.
-Result<Done, SinkError> check_progress(pqxx::transaction_base& tx) {
+/// What the session's role lacks to keep this table of schema lockstep; empty: nothing.
+std::string lacking_to_keep(pqxx::transaction_base& tx, const std::string& table,
+                            const std::string& rights) {
   // Looked up in the catalog: to_regclass() fails for who may not use the schema.
-  const auto found = tx.exec(
-      "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'progress' AND relnamespace = n.oid), "
+  const auto found = query(
+      tx,
+      "SELECT EXISTS (SELECT FROM pg_class WHERE relname = $1 AND relnamespace = n.oid), "
       "CASE WHEN n.oid IS NULL THEN has_database_privilege(current_database(), 'CREATE') "
-      "ELSE has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE') END, "
-      "current_user FROM (VALUES (1)) one LEFT JOIN pg_namespace n ON n.nspname = 'lockstep'");
-  std::string lacks;
-  if (found[0][0].as<bool>()) {
-    lacks = lacking_rights(tx, {"lockstep", "progress"}, "SELECT, INSERT, UPDATE");
-  } else if (!found[0][1].as<bool>()) {
-    lacks = "the right to make it";
+      "ELSE has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE') END "
+      "FROM (VALUES (1)) one LEFT JOIN pg_namespace n ON n.nspname = 'lockstep'",
+      table);
+  if (found[0][0].as<bool>()) return lacking_rights(tx, {"lockstep", table}, rights);
+  return found[0][1].as<bool>() ? "" : "the right to make it";
+}
+
+/// Whether the session's role may keep its position, and its parked keys. Errors: what it may not.
+Result<Done, SinkError> check_own_tables(pqxx::transaction_base& tx, const SinkConfig& config) {
+  std::vector<std::pair<std::string, std::string>> tables{{"progress", "SELECT, INSERT, UPDATE"}};
+  if (config.parks_keys) tables.emplace_back("parked", written_with);
+  for (const auto& [table, rights] : tables) {
+    const auto lacks = lacking_to_keep(tx, table, rights);
+    if (lacks.empty()) continue;
+    const std::string role = tx.exec("SELECT current_user")[0][0].c_str();
+    return SinkError{SinkError::Kind::unavailable, "on lockstep." + table + ", role " + role +
+                                                       " lacks " + lacks + ": " + see_rights};
   }
-  if (lacks.empty()) return done;
-  return SinkError{SinkError::Kind::unavailable, "on lockstep.progress, role " +
-                                                     std::string{found[0][2].c_str()} + " lacks " +
-                                                     lacks + ": " + see_rights};
+  if (tx.exec("SELECT to_regclass('lockstep.progress') IS NULL")[0][0].as<bool>()) return done;
+  if (auto why_not = why_not_upgraded(tx); !why_not.empty()) {
+    return SinkError{SinkError::Kind::unavailable, std::move(why_not)};
+  }
+  return done;
 }
 
 std::string full_name_of_rights() {
@@ -317,11 +359,11 @@ std::vector<std::unique_ptr<Sink>> make_sinks(const SinkConfig& config, std::siz
 Result<std::vector<TableReport>, SinkError> check_target(const SinkConfig& config,
                                                          const std::vector<TableForm>& tables) {
   std::vector<TableReport> reports;
-  Result<Done, SinkError> progress = done;
+  Result<Done, SinkError> own_tables = done;
   auto looked = translating_errors([&] {
     Session session{config.url};
     pqxx::read_transaction tx{session.connection()};
-    progress = check_progress(tx);
+    own_tables = check_own_tables(tx, config);
     const Mapping mapping{config.schema, config.tables};
     SharedTables owners;
     for (const auto& form : tables) {
@@ -331,7 +373,7 @@ Result<std::vector<TableReport>, SinkError> check_target(const SinkConfig& confi
     }
   });
   if (!looked) return looked.error();
-  if (!progress) return progress.error();
+  if (!own_tables) return own_tables.error();
   return reports;
 }
 

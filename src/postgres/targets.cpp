@@ -192,6 +192,14 @@ std::set<Relation> Targets::rolled_back(std::size_t changes) {
   return tables;
 }
 
+std::vector<std::string> Targets::done_to(const Relation& target) const {
+  std::vector<std::string> statements;
+  for (const auto& [table, statement] : done_) {
+    if (table == target && statement.starts_with("ALTER")) statements.push_back(statement);
+  }
+  return statements;
+}
+
 void Targets::committed() {
   for (const auto& [target, statement] : done_) {
     spdlog::info("target table changed pipeline={} table={} statement: {}", config_.pipeline,

@@ -61,6 +61,8 @@ class Targets {
 
   /// How many statements it has run in the transaction.
   std::size_t changes() const { return done_.size(); }
+  /// Those that alter a table, in order.
+  std::vector<std::string> done_to(const Relation& target) const;
   /// Logs what it has done.
   void committed();
   /// All but the first `changes` of its statements; returns their tables.

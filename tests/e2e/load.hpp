@@ -1,18 +1,56 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <functional>
 #include <future>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "connector.hpp"
 #include "daemon.hpp"
 #include "database.hpp"
+#include "eventually.hpp"
 #include "feed.hpp"
 #include "kafka.hpp"
 #include "stack.hpp"
 
 namespace lockstep::test {
+
+/// Does something in a database, the source, again and again, in a thread of its own, until it
+/// ends.
+class Again {
+ public:
+  explicit Again(std::function<void(Database&)> step,
+                 const std::string& url = Stack::from_environment().source_url) {
+    done_ = std::async(std::launch::async, [this, step = std::move(step), url] {
+      Database database{url};
+      for (; !ending_; ++steps_) {
+        step(database);
+        std::this_thread::sleep_for(std::chrono::milliseconds{5});  // all of it is waited for
+      }
+    });
+  }
+  ~Again() { ending_ = true; }
+  Again(const Again&) = delete;
+  Again& operator=(const Again&) = delete;
+
+  /// Waits until some more were done.
+  void await_more() const {
+    const int target = steps_ + 20;
+    eventually(std::chrono::seconds{20}, "more writes", [&] { return steps_ >= target; });
+  }
+  void end() {
+    ending_ = true;
+    done_.get();
+  }
+
+ private:
+  std::atomic<int> steps_{0};
+  std::atomic<bool> ending_{false};
+  std::future<void> done_;  // last: it is joined before what it uses
+};
 
 /// A table that a thread of its own fills at the source in many small transactions until it is told
 /// to end, the connector on it, and its audited copy at the target. The first steps follow one

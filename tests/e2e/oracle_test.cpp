@@ -45,8 +45,11 @@ const std::vector<Random> random_columns{
     {"date", "'0001-01-01'::date + " + whole("0", "3000000") + "::int4"},
     {"time", "'00:00'::time + random() * interval '24 hours'", Arrays::with_nulls,
      "date_trunc('milliseconds', random() * interval '23 hours')::time"},
+    // In arrays the ten days that the Julian calendar does not have are lost.
     {"timestamp", "'0001-01-01'::timestamp + random() * interval '8000 years'", Arrays::with_nulls,
-     "'0001-01-01'::timestamp + random() * interval '8000 years'"},
+     "CASE WHEN random() < 0.5 THEN '0001-01-01'::timestamp + random() * interval '1581 years' "
+     "ELSE "
+     "'1583-01-01'::timestamp + random() * interval '6400 years' END"},
     {"timestamp(2)", "('1970-01-01'::timestamp + random() * interval '90 years')::timestamp(2)"},
     {"timestamptz", "'0001-01-01'::timestamptz + random() * interval '8000 years'",
      Arrays::with_nulls, "'0001-01-01'::timestamptz + random() * interval '8000 years'"},
@@ -74,6 +77,30 @@ const std::vector<Random> random_columns{
 };
 
 constexpr int rows_of_a_batch = 300;
+
+struct OracleModes {
+  std::string name;
+  Connector::Settings connector;
+  Connector::Settings told;  ///< in the pipeline's configuration
+};
+
+const std::vector<OracleModes> oracle_modes{
+    {"file", {}, {}},
+    {"strings",
+     {{"time.precision.mode", "isostring"}, {"binary.handling.mode", "hex"}},
+     {{"binary.handling.mode", "hex"}}},
+    {"bare",
+     {{"time.precision.mode", "microseconds"},
+      {"hstore.handling.mode", "map"},
+      {"key.converter", "org.apache.kafka.connect.json.JsonConverter"},
+      {"key.converter.schemas.enable", "false"},
+      {"value.converter", "org.apache.kafka.connect.json.JsonConverter"},
+      {"value.converter.schemas.enable", "false"},
+      {"value.converter.replace.null.with.default", "false"}},
+     {{"time.precision.mode", "microseconds"},
+      {"decimal.handling.mode", "string"},
+      {"binary.handling.mode", "bytes"}}},
+};
 
 /// The columns' definitions, and an expression for each that makes values. Defines functions.
 struct Generated {
@@ -135,26 +162,43 @@ TEST_CASE("random values of every type, alone and in arrays, are the same text o
         " AS (street text, zip integer)");
   }
   const auto made = generate(source, run);
-  const std::string table = "oracle" + run;
-  const std::string create =
-      "CREATE TABLE " + table + " (id integer PRIMARY KEY" + made.definitions;
-  source.exec(create + ")");
-  target.exec(create + ", synced_at timestamptz)");
+  const std::string create = " (id integer PRIMARY KEY" + made.definitions;
+  std::vector<std::string> tables;
+  for (const auto& modes : oracle_modes) {
+    const auto& table = tables.emplace_back("oracle_" + modes.name + run);
+    source.exec("CREATE TABLE " + table + create + ")");
+    target.exec("CREATE TABLE " + table + create + ", synced_at timestamptz)");
+  }
   const auto insert = [&](int from) {
-    source.exec("INSERT INTO " + table + " (id" + made.names + ") SELECT g" + made.values +
-                " FROM generate_series(" + std::to_string(from) + ", " +
-                std::to_string(from + rows_of_a_batch - 1) + ") g");
+    const auto to = std::to_string(from + rows_of_a_batch - 1);
+    source.exec("INSERT INTO " + tables[0] + " (id" + made.names + ") SELECT g" + made.values +
+                " FROM generate_series(" + std::to_string(from) + ", " + to + ") g");
+    for (std::size_t i = 1; i < tables.size(); ++i) {
+      source.exec("INSERT INTO " + tables[i] + " SELECT * FROM " + tables[0] +
+                  " WHERE id BETWEEN " + std::to_string(from) + " AND " + to);
+    }
   };
   source.exec("SELECT setseed(" + std::to_string(seeded % 1'000'000U) + " / 1e6)");
   insert(0);
-  const Connector connector{table, {table}};
-  Daemon daemon{table, DaemonConfig{table, {connector.topic(table)}}};
-  await_equal(source, target, table);
+  std::vector<std::unique_ptr<Connector>> connectors;
+  std::vector<DaemonConfig> configs;
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    connectors.push_back(
+        std::make_unique<Connector>(tables[i], std::vector{tables[i]}, oracle_modes[i].connector));
+    DaemonConfig config{tables[i], {connectors.back()->topic(tables[i])}};
+    config.connector = oracle_modes[i].told;
+    configs.push_back(config);
+  }
+  Daemon daemon{"oracle" + run, configs};
+  for (const auto& table : tables) await_equal(source, target, table);
   insert(rows_of_a_batch);
-  source.exec("UPDATE " + table + " AS t SET (" + made.names.substr(2) + ") = (SELECT " +
-              made.names.substr(2) + " FROM " + table + " AS o WHERE o.id = t.id + " +
-              std::to_string(rows_of_a_batch) + ") WHERE id < " + std::to_string(rows_of_a_batch));
-  await_equal(source, target, table);
+  for (const auto& table : tables) {
+    source.exec("UPDATE " + table + " AS t SET (" + made.names.substr(2) + ") = (SELECT " +
+                made.names.substr(2) + " FROM " + table + " AS o WHERE o.id = t.id + " +
+                std::to_string(rows_of_a_batch) + ") WHERE id < " +
+                std::to_string(rows_of_a_batch));
+  }
+  for (const auto& table : tables) await_equal(source, target, table);
   CHECK(daemon.count_in_log("table stopped") == 0);
   CHECK(daemon.stop() == 0);
 }

@@ -466,6 +466,7 @@ TEST_CASE(
   const std::string toasts = unique("spread_toast");
   const std::string lost = unique("spread_lost");
   const std::string root = unique("root");
+  const std::string leaves = unique("leaves");  // published leaf by leaf
   for (auto* database : {&source, &target}) {
     const std::string more = database == &target ? ", synced_at timestamptz" : "";
     database->exec("CREATE TABLE " + spread + " (id int PRIMARY KEY, v text" + more + ")");
@@ -473,14 +474,16 @@ TEST_CASE(
       database->exec("CREATE TABLE " + table + " (id int PRIMARY KEY, n int, big text" + more +
                      "); ALTER TABLE " + table + " ALTER big SET STORAGE EXTERNAL");
     }
-    database->exec("CREATE TABLE " + root + " (id int, region text, v text" + more +
-                   ", PRIMARY KEY (id, region)) PARTITION BY LIST (region); CREATE TABLE " + root +
-                   "_a PARTITION OF " + root + " FOR VALUES IN ('a'); CREATE TABLE " + root +
-                   "_b PARTITION OF " + root + " FOR VALUES IN ('b')");
+    for (const auto& table : {root, leaves}) {
+      database->exec("CREATE TABLE " + table + " (id int, region text, v text" + more +
+                     ", PRIMARY KEY (id, region)) PARTITION BY LIST (region); CREATE TABLE " +
+                     table + "_a PARTITION OF " + table + " FOR VALUES IN ('a'); CREATE TABLE " +
+                     table + "_b PARTITION OF " + table + " FOR VALUES IN ('b')");
+    }
   }
   source.exec("ALTER TABLE " + toasts + " REPLICA IDENTITY FULL");
   const std::string name = unique("several");
-  const std::vector<std::string> tables{spread, toasts, lost, root};
+  const std::vector<std::string> tables{spread, toasts, lost, root, leaves + "_a", leaves + "_b"};
   const Connector connector{
       name,
       tables,
@@ -495,17 +498,24 @@ TEST_CASE(
                 " SELECT i, i, repeat('long ', 800) || i FROM "
                 "generate_series(1, 20) i");
   }
-  source.exec("INSERT INTO " + root +
-              " SELECT i, CASE WHEN i % 2 = 0 THEN 'a' ELSE 'b' END, 'v' "
-              "FROM generate_series(1, 20) i");
+  for (const auto& table : {root, leaves}) {
+    source.exec("INSERT INTO " + table +
+                " SELECT i, CASE WHEN i % 2 = 0 THEN 'a' ELSE 'b' END, 'v' "
+                "FROM generate_series(1, 20) i");
+  }
   for (const auto& table : tables) await_equal(source, target, table);
 
   source.exec("UPDATE " + spread + " SET id = id + 1000 WHERE id % 2 = 0; DELETE FROM " + spread +
               " WHERE id < 50; INSERT INTO " + spread + " VALUES (2, 'new')");
   source.exec("UPDATE " + toasts + " SET id = -id; UPDATE " + toasts + " SET n = 0 WHERE id < -5");
-  source.exec("UPDATE " + root + " SET region = 'a', v = 'w' WHERE id < 10; DELETE FROM " + root +
-              " WHERE id > 15");
-  for (const auto& table : {spread, toasts, root}) await_equal(source, target, table);
+  for (const auto& table : {root, leaves}) {
+    source.exec("UPDATE " + table + " SET region = 'a', v = 'w' WHERE id < 10; DELETE FROM " +
+                table + " WHERE id > 15");
+  }
+  for (const auto& table : {spread, toasts, root, leaves}) await_equal(source, target, table);
+  source.exec("UPDATE " + leaves + " SET region = 'b' WHERE id IN (3, 4); UPDATE " + leaves +
+              " SET region = 'a' WHERE id = 11");
+  await_equal(source, target, leaves);
   CHECK(daemon.count_in_log("table stopped") == 0);
 
   // The delete is applied alone: that the value was the old row's is known no more.

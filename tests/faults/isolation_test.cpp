@@ -134,6 +134,36 @@ TEST_CASE("as many locked tables as there are connections still let a third tabl
   CHECK(daemon.stop() == 0);
 }
 
+TEST_CASE(
+    "a daemon that is killed while batches wait for another goes on where each table stands") {
+  Kafka kafka;
+  Database target{Stack::from_environment().target_url};
+  Feed users{kafka, target, "users"};
+  Feed orders{kafka, target, "orders"};
+  users.load(100, 50);
+  DaemonConfig config{users.name, {users.topic, orders.topic}};
+  config.max_events = 50;
+  Daemon daemon{users.name, config};
+  users.await_equal(target);
+  const auto before = users.progress(target, users.name);
+  TableLock lock{{&users}};
+  users.load(2000, 50, 2);  // one batch under way, others behind it
+  orders.load(500, 50);
+  orders.await_equal(target);
+  daemon.await_log("table waits", seconds{20});
+  daemon.kill();
+  CHECK(users.progress(target, users.name) == before);
+  const auto committed = kafka.committed("lockstep." + users.name, users.topic, 0);
+  CHECK(committed.value_or(0) <= before);
+  lock.end();
+  daemon.start();
+  users.await_equal(target);
+  orders.await_equal(target);
+  check_only_forward(target, users.name);
+  check_only_forward(target, orders.name);
+  CHECK(daemon.stop() == 0);
+}
+
 TEST_CASE("a table that has much behind does not delay another's new row") {
   Kafka kafka;
   Database target{Stack::from_environment().target_url};

@@ -1,5 +1,6 @@
 // With on_error: dead_letter a record that can't be used goes to the dead-letter topic and its
 // table goes on; what follows of its row is parked behind it, through any kill, until it is let go.
+#include <fstream>
 #include <set>
 
 #include "catch.hpp"
@@ -199,6 +200,10 @@ TEST_CASE("what is wrong with a table is no dead letter, and neither is a flood"
   Feed flooded{test.kafka, test.target, "flooded"};
   Feed missing{test.kafka, test.target, "missing"};
   Feed sound{test.kafka, test.target, "sound"};
+  Feed flattened{test.kafka, test.target, "flattened"};
+  flattened.load(50, 20);
+  const auto before_flattened = flattened.end();
+  test.kafka.produce(flattened.topic, 0, flattened.key(1), R"({"id":1,"version":7,"note":"x"})");
   test.target.exec("DROP TABLE " + missing.name);
   missing.upsert(1);
   flooded.load(50, 20);
@@ -211,10 +216,14 @@ TEST_CASE("what is wrong with a table is no dead letter, and neither is a flood"
   flooded.load(50, 20, 2);
   sound.load(50, 20);
 
-  Daemon daemon{test.pipeline, test.config({flooded.topic, missing.topic, sound.topic}, "5")};
-  daemon.await_log("table stopped", seconds{30}, 2);
+  Daemon daemon{test.pipeline,
+                test.config({flooded.topic, missing.topic, sound.topic, flattened.topic}, "5")};
+  daemon.await_log("table stopped", seconds{30}, 3);
   sound.await_equal(test.target);
   CHECK(daemon.count_in_log("does not exist") == 1);
+  CHECK(daemon.count_in_log("take the ExtractNewRecordState transform out; no dead letter") == 1);
+  eventually(seconds{10}, "what was before the flattened record is passed",
+             [&] { return flattened.progress(test.target, test.pipeline) == before_flattened; });
   CHECK(daemon.count_in_log("5 dead letters in a minute") == 1);
   CHECK(daemon.count_in_log("dead letter, the table goes on") == 5);
   eventually(seconds{10}, "what was before the flood is passed",
@@ -227,4 +236,172 @@ TEST_CASE("what is wrong with a table is no dead letter, and neither is a flood"
   flooded.await_equal(test.target);
   CHECK(test.parked() == 12);
   CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("a refused change of a row's key stops its table, and goes on once that is mended") {
+  LettersTest test{"key_change"};
+  Feed feed{test.kafka, test.target, "key_change"};
+  Feed sound{test.kafka, test.target, "key_change_sound"};
+  test.target.exec("ALTER TABLE " + feed.name + " ADD CONSTRAINT small CHECK (id < 100)");
+  feed.load(20, 10);
+  feed.upsert(50, "moved");
+  feed.flush();
+  test.kafka.produce(feed.topic, 0, feed.key(50), feed.value('d', 50, 1000, ""),
+                     {{"__debezium.newkey", R"({"id":150})"}});
+  test.kafka.produce(feed.topic, 0, feed.key(50), std::nullopt,
+                     {{"__debezium.newkey", R"({"id":150})"}});
+  test.kafka.produce(feed.topic, 0, feed.key(150), feed.value('c', 150, 1001, "moved"),
+                     {{"__debezium.oldkey", R"({"id":50})"}});
+  test.kafka.flush();
+  sound.load(20, 10);
+  Daemon daemon{test.pipeline, test.config({feed.topic, sound.topic}, "60")};
+  daemon.await_log("table stopped", seconds{30});
+  CHECK(daemon.lines_with("table stopped")[0].find(
+            "no dead letter, since it gives its row another key, and a row is parked by one; mend "
+            "what it is refused for, or move the position past it") != std::string::npos);
+  sound.await_equal(test.target);
+  eventually(seconds{30}, "what was before the record is applied", [&] {
+    return test.target.text("SELECT string_agg(note, '') FROM " + feed.name + " WHERE id = 50") ==
+           "moved";
+  });
+  CHECK(test.parked() == 0);
+
+  test.target.exec("ALTER TABLE " + feed.name + " DROP CONSTRAINT small");
+  daemon.reload();
+  eventually(seconds{30}, "the row has its new key", [&] {
+    return test.target.text("SELECT string_agg(id || note, ' ') FROM " + feed.name +
+                            " WHERE id >= 50") == "150moved";
+  });
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("letters are read again as the daemon has read them") {
+  LettersTest test{"again"};
+  Feed feed{test.kafka, test.target, "again"};
+  const std::string topic = unique("again_renamed");
+  test.kafka.create_topic(topic);
+  test.target.exec("ALTER TABLE " + feed.name + " ADD CONSTRAINT c CHECK (note <> 'forbidden')");
+  auto config = test.config({topic}, "60");
+  config.connector = {{"unavailable.value.placeholder", "gone"}};
+  config.max_events = 1;  // of what is in one batch, the last change of a row is enough
+  Daemon daemon{test.pipeline, config};
+  const auto put = [&](std::int64_t id, std::int64_t version, const std::string& note) {
+    test.kafka.produce(topic, 0, feed.key(id), feed.value('u', id, version, note));
+  };
+  put(1, 1, "kept");
+  put(2, 2, "kept");
+  put(1, 3, "forbidden");
+  put(1, 4, "gone");
+  test.kafka.produce(topic, 0, feed.key(2), "{nonsense");
+  test.kafka.produce(topic, 0, feed.key(2), std::nullopt);
+  test.kafka.flush();
+  eventually(seconds{30}, "all is applied or parked", [&] {
+    return progress(test.target, test.pipeline, topic) == 6 && test.parked() == 2;
+  });
+  test.target.exec("ALTER TABLE " + feed.name + " DROP CONSTRAINT c");
+  const auto retried = test.run_letters({"retry", "--all"});
+  INFO(retried.out);
+  CHECK(retried.code == 0);
+  CHECK(test.target.text("SELECT string_agg(id || ' ' || version || ' ' || note, ', ') FROM " +
+                         feed.name) == "1 4 forbidden");
+  CHECK(daemon.stop() == 0);
+}
+
+TEST_CASE("what is wrong with a command about dead letters is told") {
+  LettersTest test{"commands"};
+  Feed feed{test.kafka, test.target, "commands"};
+  const auto config = test.config({feed.topic}, "60");
+  test.kafka.produce(feed.topic, 0, feed.key(1), "{nonsense");
+  test.kafka.produce(feed.topic, 0, feed.key(1), "{nonsense");
+  test.kafka.produce(feed.topic, 0, feed.key(2), "{nonsense");
+  feed.flush();
+  Daemon daemon{test.pipeline, config};
+  eventually(seconds{30}, "three are dead letters", [&] { return test.parked() == 2; });
+  CHECK(daemon.stop() == 0);
+
+  const auto run = [&](DaemonConfig changed, std::vector<std::string> arguments) {
+    const auto file = fresh_folder(test.pipeline + "_command") / "lockstep.yaml";
+    std::ofstream{file} << to_yaml(changed);
+    std::vector<std::string> all{"dead-letters", "--config", file};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return run_daemon(all);
+  };
+  CHECK(run(config, {}).code == 2);
+  CHECK(run(config, {"mend"}).code == 2);
+  const auto without_what = run(config, {"retry"});
+  CHECK(without_what.code == 2);
+  CHECK_THAT(without_what.err, ContainsSubstring("retry what? Say --topic, --key or --all"));
+
+  for (const auto& action : {"list", "retry", "discard"}) {
+    for (const auto& option : {"--key", "--topic"}) {
+      const auto unknown = run(config, {action, option, "id=7"});
+      INFO(action << " " << option << ": " << unknown.out);
+      CHECK(unknown.code == 1);
+      CHECK(unknown.out ==
+            "no such row is parked: lockstepd dead-letters list shows topics and "
+            "keys\n");
+    }
+  }
+  const auto other = run(config, {"list", "--pipeline", "other"});
+  CHECK(other.code == 1);
+  CHECK(other.out == "no pipeline other\n");
+
+  auto pausing = config;
+  pausing.sink.erase("on_error");
+  CHECK(run(pausing, {"list"}).out == "no pipeline has on_error: dead_letter\n");
+
+  auto elsewhere = config;
+  elsewhere.sink["dead_letter_topic"] = test.letters_topic() + ".other";
+  const auto no_topic = run(elsewhere, {"retry", "--all"});
+  CHECK(no_topic.code == 1);
+  CHECK(no_topic.out == test.pipeline + ": nothing is retried, topic " + test.letters_topic() +
+                            ".other can't be read: the brokers have no such topic; is "
+                            "sink.dead_letter_topic as it was?\n");
+
+  auto no_broker = config;
+  no_broker.brokers = "127.0.0.1:1";
+  const auto away = run(no_broker, {"retry", "--all"});
+  CHECK(away.code == 1);
+  CHECK_THAT(away.out, ContainsSubstring(test.pipeline + ": nothing is retried, topic " +
+                                         test.letters_topic() + " can't be read: "));
+  CHECK_THAT(away.out, ContainsSubstring("Connection refused"));
+  CHECK(run(no_broker, {"list"}).code == 0);  // the target has it
+
+  auto no_target = config;
+  no_target.target_url = "postgresql://postgres:secret@127.0.0.1:1/target_db";
+  const auto nowhere = run(no_target, {"list"});
+  CHECK(nowhere.code == 1);
+  CHECK_THAT(nowhere.out, ContainsSubstring(": lockstep.parked can't be read at the target: "));
+  CHECK(nowhere.out.find("secret") == std::string::npos);
+
+  const std::string role = test.pipeline;
+  test.target.exec("CREATE ROLE " + role +
+                   " LOGIN PASSWORD 'r'; GRANT USAGE ON SCHEMA lockstep TO " + role +
+                   "; GRANT SELECT, INSERT, UPDATE ON lockstep.progress TO " + role);
+  auto no_rights = config;
+  no_rights.target_url = Stack::from_environment().target_url;
+  no_rights.target_url.replace(no_rights.target_url.find("postgres:postgres"), 17, role + ":r");
+  const auto forbidden = run(no_rights, {"list"});
+  CHECK(forbidden.code == 1);
+  CHECK_THAT(forbidden.out, ContainsSubstring("permission denied for table parked (SQLSTATE "
+                                              "42501); docs/operation.md, Rights on the target"));
+  const auto checked = [&] {
+    const auto file = fresh_folder(test.pipeline + "_command") / "lockstep.yaml";
+    std::ofstream{file} << to_yaml(no_rights);
+    return run_daemon({"--config", file, "--check"});
+  }();
+  CHECK(checked.code == 1);
+  CHECK_THAT(checked.out, ContainsSubstring("on lockstep.parked, role " + role + " lacks SELECT"));
+  test.target.exec("DROP OWNED BY " + role + "; DROP ROLE " + role);
+
+  test.kafka.delete_records(test.letters_topic(), 0, 1);  // retention has passed the first
+  const auto retried = run(config, {"retry", "--key", row_key(1)});
+  CHECK(retried.code == 1);
+  CHECK_THAT(retried.out,
+             ContainsSubstring("not retried: the dead-letter topic has 1 of its 2 letters: set the "
+                               "row right at the target by hand, and discard it"));
+  CHECK(run(config, {"discard", "--all"}).code == 0);
+  const auto none = run(config, {"list"});
+  CHECK(none.code == 0);
+  CHECK(none.out == test.pipeline + ": no row is parked\n");
 }

@@ -57,6 +57,36 @@ struct Begun {
 
 }  // namespace
 
+TEST_CASE("a row goes with its delete alone, and with its tombstone alone, in a renamed topic") {
+  Begun test{"deleted"};
+  const std::string topic = unique("renamed");
+  test.kafka.create_topic(topic);
+  Daemon daemon{topic, {topic, {topic}}};
+  const auto put = [&](char op, std::int64_t id) {
+    test.kafka.produce(topic, 0, test.feed.key(id), test.feed.value(op, id, 1000 + id, "x"));
+  };
+  const auto await = [&](const std::string& ids) {
+    test.kafka.flush();
+    eventually(seconds{30}, "what is left", [&]() -> std::string {
+      const auto left =
+          test.target.text("SELECT coalesce(string_agg(id::text, ' ' ORDER BY id), 'none') FROM " +
+                           test.feed.name + " WHERE version > 1000");
+      return left == ids ? "" : left;
+    });
+  };
+  for (std::int64_t id = 1001; id < 1006; ++id) put('c', id);
+  await("1001 1002 1003 1004 1005");
+  put('d', 1001);  // compaction or a setting has left nothing else
+  test.kafka.produce(topic, 0, test.feed.key(1002), std::nullopt);
+  await("1003 1004 1005");
+  REQUIRE(daemon.stop() == 0);
+  daemon.start();
+  test.kafka.produce(topic, 0, test.feed.key(1003), std::nullopt);
+  await("1004 1005");
+  put('d', 1004);
+  await("1005");
+}
+
 TEST_CASE("a position beyond the end of the log stops the table") {
   Begun test{"beyond"};
   test.set_position(test.at + 1000);

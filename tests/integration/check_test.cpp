@@ -110,7 +110,8 @@ TEST_CASE("--check: what does not fit is told with table, column, types and what
       {"no_key", "ALTER TABLE % DROP CONSTRAINT %_pkey", {"has no primary key: add one on (id)"}},
       {"other_key",
        "ALTER TABLE % DROP CONSTRAINT %_pkey; ALTER TABLE % ADD PRIMARY KEY (id, version)",
-       {"has primary key (id, version) but the records' key is (id): make it the same, or set "
+       {"has primary key (id, version) but the records' key is (id): ALTER TABLE \"public\".\"%\" "
+        "DROP CONSTRAINT \"%_pkey\", ADD PRIMARY KEY (\"id\"), or set "
         "message.key.columns on the connector; a unique index on (id) will do, too, if all its "
         "columns are NOT NULL"}},
       {"not_stamped",
@@ -149,7 +150,9 @@ TEST_CASE("--check: what does not fit is told with table, column, types and what
   for (std::size_t i = 0; i < std::size(cases); ++i) {
     const std::string table = "public." + checked.feeds[i]->name;
     std::string lines = " -> " + table + ": FAILED\n";
-    for (const auto& want : cases[i].wants) lines += "    " + table + " " + want + "\n";
+    for (const auto& want : cases[i].wants) {
+      lines += "    " + table + " " + filled(want, checked.feeds[i]->name) + "\n";
+    }
     CHECK_THAT(ended.out, ContainsSubstring(lines + "  "));  // and no problem more
   }
   CHECK(line_of(ended, sound) == "1 partition -> public." + sound.name + ": ok");

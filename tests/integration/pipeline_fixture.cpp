@@ -22,12 +22,14 @@ std::string value(const std::string& table, char op, const std::string& after) {
 
 }  // namespace
 
-Result<Positions, SinkError> KeepingSink::positions(const std::vector<TopicPartition>& partitions) {
+Result<SinkPositions, SinkError> KeepingSink::positions(
+    const std::vector<TopicPartition>& partitions) {
   const std::scoped_lock lock{applied_.mutex};
   ++applied_.position_reads;
-  Positions found;
+  SinkPositions found;
   for (const auto& tp : partitions) {
-    if (applied_.positions.contains(tp)) found[tp] = applied_.positions[tp];
+    if (applied_.positions.contains(tp)) found[tp] = {applied_.positions[tp]};
+    if (applied_.tables.contains(tp)) found[tp].tables = applied_.tables[tp];
   }
   return found;
 }
@@ -45,7 +47,11 @@ Result<Done, SinkError> KeepingSink::apply(const Batch& batch) {
     applied_.torn = true;
     return SinkError{Kind::moved, "not where the batch begins"};
   }
-  for (const auto& slice : batch.slices) applied_.positions[slice.partition] = slice.next;
+  for (const auto& slice : batch.slices) {
+    applied_.positions[slice.partition] = slice.next;
+    if (slice.relation == nullptr) continue;
+    applied_.tables[slice.partition] = {*slice.relation, slice.has_several_relations};
+  }
   for (const auto& change : batch.changes) {
     if (change.op == Op::truncate) continue;
     const std::string row = change.relation->table + "/" + std::string{change.key[0].view()};

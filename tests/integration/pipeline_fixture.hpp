@@ -22,6 +22,7 @@ namespace lockstep::test {
 struct Applied {
   std::mutex mutex;
   Positions positions;
+  std::map<TopicPartition, SourceTables> tables;
   std::map<std::string, std::string> rows;                  ///< "table/id" to v
   std::map<std::string, std::vector<std::string>> history;  ///< all that each row was given
   std::size_t changes = 0;
@@ -38,7 +39,8 @@ class KeepingSink : public Sink {
  public:
   explicit KeepingSink(Applied& applied) : applied_{applied} {}
 
-  Result<Positions, SinkError> positions(const std::vector<TopicPartition>& partitions) override;
+  Result<SinkPositions, SinkError> positions(
+      const std::vector<TopicPartition>& partitions) override;
   Result<Done, SinkError> apply(const Batch& batch) override;
 
  private:

@@ -128,6 +128,57 @@ TEST_CASE("pipeline: a record that can't be decoded stops its table after what c
   CHECK(f.applied.positions[{f.topic("a"), 0}] == NextOffset{5});
 }
 
+TEST_CASE("pipeline: a tombstone that comes first after a start finds the table of its topic") {
+  Fixture f{"renamed", {}};
+  const std::string topic = f.name + "_renamed";
+  f.broker.create_topic(topic);
+  f.topics = {topic};
+  const auto put = [&](const std::string& table, int id) {
+    const std::string id_text = std::to_string(id);
+    f.broker.produce(topic, 0, R"({"id":)" + id_text + "}",
+                     R"({"after":{"id":)" + id_text +
+                         R"(,"v":"x"},"source":{"schema":"public","table":")" + table +
+                         R"("},"op":"c"})");
+  };
+  put("a", 1);
+  put("a", 2);
+  f.broker.flush();
+  f.start();
+  f.await_rows(2);
+  f.stop();
+  f.broker.produce(topic, 0, R"({"id":1})", std::nullopt);
+  f.broker.flush();
+  f.start();
+  f.await_rows(1);
+  CHECK(f.applied.rows.contains("a/2"));
+
+  put("b", 1);
+  f.broker.flush();
+  f.await_rows(2);
+  f.stop();
+  f.broker.produce(topic, 0, R"({"id":1})", std::nullopt);
+  f.broker.flush();
+  SECTION("of several, after a start as before it, it stops the table") {
+    f.applied.tables[{topic, 0}].are_several = true;
+    f.start();
+    eventually(seconds{20}, "the table is stopped", [&] {
+      const auto lanes = f.status().lanes;
+      return lanes.size() == 1 &&
+             lanes[0].cause.find("tombstone in a topic of several tables") != std::string::npos;
+    });
+  }
+  SECTION("of none that is known, the topic's name must tell it") {
+    f.applied.tables.clear();
+    f.start();
+    eventually(seconds{20}, "the table is stopped", [&] {
+      const auto lanes = f.status().lanes;
+      return lanes.size() == 1 &&
+             lanes[0].cause.find("tombstone before any change that tells the topic's table") !=
+                 std::string::npos;
+    });
+  }
+}
+
 TEST_CASE("pipeline: a large record that can't be decoded holds up no other table") {
   Fixture f{"large_poison"};
   f.produce("a", 1, "good");

@@ -137,6 +137,18 @@ TEST_CASE("sink: a missing table and its schema are made with its first row") {
   CHECK(evolving.rows() == R"({"n": 2, "v": null, "id": 2})");
 }
 
+TEST_CASE("sink: a connection that is lost in front of a new table's first row is had anew") {
+  Evolving evolving{"evolve_lost"};
+  const Layout layout{{id_column, v_column}};
+  REQUIRE(evolving.sink->positions({{"t", 0}}));
+  evolving.target.exec(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lockstep'");
+  Next next{evolving};
+  CHECK(kind_of(next.row(layout, 1, {"a"}).apply(*evolving.sink)) == Kind::unavailable);
+  REQUIRE(next.apply(*evolving.sink));
+  CHECK(evolving.rows() == R"({"v": "a", "id": 1})");
+}
+
 TEST_CASE("sink: a table that is made by many at once is made once") {
   Evolving evolving{"evolve_many"};
   const Layout layout{{id_column, v_column}};
@@ -287,6 +299,66 @@ TEST_CASE("sink: without the right to, the statement to run is told") {
   CHECK_THAT(not_altered.error().message,
              ContainsSubstring("must be owner of table t") &&
                  ContainsSubstring(": ALTER TABLE \"" + role + "\".\"t\" ADD COLUMN \"n\" int4"));
+  evolving.target.exec("DROP OWNED BY " + role + "; DROP ROLE " + role);
+}
+
+TEST_CASE("sink: an enum gets the labels that the source's has, if it is of its name") {
+  Evolving evolving{"evolve_enum"};
+  const std::string schema = evolving.config.pipeline;
+  evolving.target.exec("CREATE SCHEMA " + schema + "; CREATE TYPE " + schema +
+                       ".mood AS ENUM ('sad'); CREATE TYPE " + schema + ".other AS ENUM ('sad')");
+  const auto enum_column = [](const std::string& name, const std::string& declared) {
+    Column made = column(name, declared, ValueType::text);
+    made.described = "io.debezium.data.Enum (string)";
+    return made;
+  };
+  const Layout layout{{id_column, enum_column("m", "MOOD"), enum_column("n", "OTHER")}};
+  const auto labels = [&] {
+    return evolving.target.text(
+        "SELECT string_agg(enumlabel, ' ' ORDER BY enumsortorder) FROM "
+        "pg_enum WHERE enumtypid = '" +
+        schema + ".mood'::regtype");
+  };
+  Next next{evolving};
+  REQUIRE(next.row(layout, 1, {"sad", "sad"}).apply(*evolving.sink));
+  auto others = evolving.config;
+  others.schema_change = SchemaChange::pause;
+  const auto pausing = postgres::make_sink(others);
+  next.row(layout, 2, {"sad", "sad"}).row(layout, 3, {"ok", "NULL"}).row(layout, 4, {"so", "NULL"});
+  const auto refused = next.apply(*pausing);
+  CHECK(kind_of(refused) == Kind::refused);
+  CHECK_THAT(refused.error().message,
+             ContainsSubstring("column \"m\": enum type " + schema +
+                               ".mood lacks a label of the source's: ALTER TYPE " + schema +
+                               ".mood ADD VALUE 'ok', with BEFORE or AFTER"));
+  REQUIRE(refused.error().culprit);
+  CHECK(refused.error().culprit->offset == RecordOffset{2});
+  CHECK(labels() == "sad");
+  REQUIRE(next.apply(*evolving.sink));
+  CHECK(labels() == "sad ok so");
+  CHECK(evolving.target.text("SELECT string_agg(m::text, ' ' ORDER BY id) FROM " +
+                             evolving.table) == "sad sad ok so");
+
+  // A type of another name is not the source's.
+  evolving.target.exec("ALTER TYPE " + schema + ".other RENAME TO of_mine");
+  const auto of_mine = next.row(layout, 5, {"ok", "new"}).apply(*evolving.sink);
+  CHECK(kind_of(of_mine) == Kind::refused);
+  CHECK_THAT(of_mine.error().message,
+             ContainsSubstring("ALTER TYPE " + schema + ".of_mine ADD VALUE 'new'"));
+  evolving.target.exec("ALTER TYPE " + schema + ".of_mine ADD VALUE 'new'");
+  REQUIRE(next.apply(*evolving.sink));
+
+  const std::string role = schema;
+  evolving.target.exec("CREATE ROLE " + role + " LOGIN PASSWORD 'r'; GRANT USAGE ON SCHEMA " +
+                       schema + ", lockstep TO " + role +
+                       "; GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA lockstep, " +
+                       schema + " TO " + role);
+  others = evolving.config;
+  others.url.replace(others.url.find("postgres:postgres@"), 18, role + ":r@");
+  const auto not_owner = next.row(layout, 6, {"newest", "sad"}).apply(*postgres::make_sink(others));
+  CHECK(kind_of(not_owner) == Kind::refused);
+  CHECK_THAT(not_owner.error().message,
+             ContainsSubstring("ADD VALUE 'newest'") && ContainsSubstring("must be owner of type"));
   evolving.target.exec("DROP OWNED BY " + role + "; DROP ROLE " + role);
 }
 

@@ -174,7 +174,9 @@ TEST_CASE("sink: a refusal names table, column, type and record, never the value
   CHECK(error.kind == Kind::refused);
   CHECK(error.message == on_table(c.want));
   CHECK(error.sqlstate == c.sqlstate);
-  CHECK(culprit_of(error) == (c.want.find("@4") == std::string::npos ? "" : "t[0]@4"));
+  CHECK(
+      culprit_of(error) ==
+      (c.want.find("@4") == std::string::npos ? (error.is_about_table ? "t[0]@0" : "") : "t[0]@4"));
   CHECK(error.message.find(c.value) == std::string::npos);
   CHECK(f.progress() == "none");
 }

@@ -3,6 +3,7 @@
 
 #include "catch.hpp"
 #include "database.hpp"
+#include "lockstep/postgres/parked.hpp"
 #include "lockstep/postgres/sink.hpp"
 #include "sink_fixture.hpp"
 #include "stack.hpp"
@@ -72,7 +73,8 @@ TEST_CASE("sink: a role with the documented rights, and no more, is enough") {
   auto url = own.url();
   url.replace(url.find("postgres:postgres@"), 18, "lockstep:lockstep@");
   const Relation relation{"public", "t"};
-  const auto sink = postgres::make_sink({"p", url, "", "", MissingTable::pause, schema_change});
+  const auto sink = postgres::make_sink(
+      {"p", url, "", "", MissingTable::pause, schema_change, {}, {}, /*parks_keys=*/true});
 
   const auto refused = sink->apply(std::move(Made{relation, std::nullopt, 1}.upsert(1, "a")).batch);
   CHECK(kind_of(refused) == Kind::unavailable);  // of no use for any table
@@ -88,7 +90,59 @@ TEST_CASE("sink: a role with the documented rights, and no more, is enough") {
   REQUIRE(sink->apply(std::move(Made{relation, 2, 3}.truncate()).batch));
   REQUIRE(sink->apply(std::move(Made{relation, 3, 5}.upsert(2, "c").remove(1)).batch));
   CHECK(target.text("SELECT string_agg(id || v, ' ') FROM t") == "2c");
-  CHECK(target.text("SELECT next_offset FROM lockstep.progress") == "5");
+  Made with_letter{relation, 5, 6};
+  Letter& letter = with_letter.batch.letters.emplace_back();
+  letter.stage = Letter::Stage::apply;
+  letter.topic = "t";
+  letter.row_key = "id=\"9\"";
+  REQUIRE(sink->apply(with_letter.batch));
+  Made truncated{relation, 6, 7};
+  truncated.batch.unparks = true;
+  REQUIRE(sink->apply(truncated.truncate().batch));
+  CHECK(target.text("SELECT next_offset FROM lockstep.progress") == "7");
+}
+
+TEST_CASE("sink: a table of positions of an older version is upgraded in place, by its owner") {
+  const OwnDatabase own{"sink_test_older", ""};
+  Database target{own.url()};
+  target.exec(
+      "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE SCHEMA lockstep;"
+      "CREATE TABLE lockstep.progress (pipeline text, topic text, partition integer,"
+      " next_offset bigint NOT NULL, source_position text, source_time timestamptz,"
+      " updated_at timestamptz NOT NULL, PRIMARY KEY (pipeline, topic, partition));"
+      "INSERT INTO lockstep.progress VALUES ('p', 't', 0, 7, '', now(), now());"
+      "GRANT USAGE ON SCHEMA public, lockstep TO lockstep;"
+      "GRANT SELECT, INSERT, UPDATE, DELETE ON t, lockstep.progress TO lockstep");
+  const Relation relation{"public", "t"};
+  auto url = own.url();
+  url.replace(url.find("postgres:postgres@"), 18, "lockstep:lockstep@");
+  const postgres::SinkConfig config{"p", url, "", ""};
+  const auto sink = postgres::make_sink(config);
+
+  const auto refused = sink->positions({{"t", 0}});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().kind == Kind::unavailable);
+  const std::string says = refused.error().message;
+  CHECK_THAT(says, ContainsSubstring("lockstep.progress is of an older version, and the role may "
+                                     "not alter it: have its owner run ALTER TABLE "));
+  const auto checked = postgres::check_target(config, {});
+  REQUIRE_FALSE(checked);
+  CHECK(checked.error().message == says);
+  CHECK_FALSE(postgres::ParkedRows{config}.list());
+
+  SECTION("who runs what the message says") {
+    target.exec(says.substr(says.find("ALTER")));
+  }
+  SECTION("a role that owns it") {
+    target.exec("ALTER TABLE lockstep.progress OWNER TO lockstep");
+    CHECK(postgres::check_target(config, {}));
+  }
+  CHECK(*sink->positions({{"t", 0}}) == SinkPositions{{{"t", 0}, {{7}}}});
+  Made made{relation, 7, 8};
+  made.batch.slices[0].relation = &relation;
+  REQUIRE(sink->apply(made.upsert(1, "a").batch));
+  CHECK(*sink->positions({{"t", 0}}) ==
+        SinkPositions{{{"t", 0}, {{8}, SourceTables{relation, false}}}});
 }
 
 TEST_CASE("sink: a database in LATIN1 gets the characters that it has, and no others") {

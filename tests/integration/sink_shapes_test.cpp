@@ -281,7 +281,18 @@ TEST_CASE("sink: a key that gets another form is another statement, and must fit
     s.last().key_layout = &grown;
     s.last().key = s.last().row;
   }),
-             ContainsSubstring("has primary key (id) but the records' key is (id, v)"));
+             ContainsSubstring("has primary key (id) but the records' key is (id, v): ALTER TABLE "
+                               "\"sink_test\".\"grown\" DROP CONSTRAINT \"grown_pkey\", ADD "
+                               "PRIMARY KEY (\"id\", \"v\")"));
+  // What came before the first such record can be applied, while the table is as it was.
+  CHECK_FALSE(f.apply([](Made& m, Shapes s) {
+                 m.upsert(2, "b").upsert(1, "b");
+                 s.last().key_layout = &grown;
+                 s.last().key = s.last().row;
+               }).empty());
+  REQUIRE(f.last.error().culprit);
+  CHECK(f.last.error().culprit->offset == RecordOffset{2});
+  CHECK(f.last.error().is_about_table);
   CHECK(f.all() == "1:a(1) 2:v2(2) 3:v3(3) 4:v4(4) 5:v5(5)");
   f.target.exec("ALTER TABLE " + f.table +
                 " DROP CONSTRAINT grown_pkey, ALTER v SET NOT NULL; "

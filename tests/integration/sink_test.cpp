@@ -2,6 +2,7 @@
 #include "array.hpp"
 #include "catch.hpp"
 #include "database.hpp"
+#include "eventually.hpp"
 #include "sink_fixture.hpp"
 #include "stack.hpp"
 
@@ -26,7 +27,52 @@ TEST_CASE("sink: a batch's rows and its position become visible together") {
   CHECK(f.target.text("SELECT source_position || ' ' || extract(epoch FROM source_time)::bigint "
                       "FROM lockstep.progress WHERE pipeline = '" +
                       f.table + "'") == "[\"1\",\"2\"] 1700000000");
-  CHECK((*f.sink->positions({{"t", 0}, {"t", 1}})) == Positions{{{"t", 0}, {6}}});
+  CHECK((*f.sink->positions({{"t", 0}, {"t", 1}})) == SinkPositions{{{"t", 0}, {{6}}}});
+}
+
+TEST_CASE("sink: the table of a partition's changes is kept with its position") {
+  Fixture f{"tables"};
+  const Relation a{"public", "a"};
+  const Relation b{"odd.schema", "b"};
+  std::optional<std::int64_t> at;
+  const auto apply = [&](const Relation* relation, bool has_several) {
+    const std::int64_t next = at.value_or(0) + 1;
+    Made made{f.relation, at, next};
+    made.upsert(1, "a");
+    made.batch.slices[0].relation = relation;
+    made.batch.slices[0].has_several_relations = has_several;
+    REQUIRE(f.sink->apply(made.batch));
+    at = next;
+  };
+  const auto kept = [&] { return f.open()->positions({{"t", 0}})->at({"t", 0}).tables; };
+  apply(nullptr, false);
+  CHECK(kept() == std::nullopt);
+  SECTION("the newest counts, and a slice without one changes nothing") {
+    apply(&a, false);
+    CHECK(kept() == SourceTables{a, false});
+    apply(&a, false);
+    apply(nullptr, false);
+    CHECK(kept() == SourceTables{a, false});
+  }
+  SECTION("a second one, in the same slice or in a later one, is not forgotten") {
+    apply(&a, false);
+    const bool in_one_slice = GENERATE(true, false);
+    apply(in_one_slice ? &a : &b, in_one_slice);
+    CHECK(kept() == SourceTables{in_one_slice ? a : b, true});
+    apply(&b, false);
+    CHECK(kept() == SourceTables{b, true});
+  }
+}
+
+TEST_CASE("sink: a first slice of several tables keeps that") {
+  Fixture f{"first_tables"};
+  const Relation a{"", "a"};  // of a source without schemas
+  Made made{f.relation, std::nullopt, 1};
+  made.upsert(1, "a");
+  made.batch.slices[0].relation = &a;
+  made.batch.slices[0].has_several_relations = true;
+  REQUIRE(f.sink->apply(made.batch));
+  CHECK(f.sink->positions({{"t", 0}})->at({"t", 0}).tables == SourceTables{a, true});
 }
 
 TEST_CASE("sink: a truncate empties the table before the rows that came after it") {
@@ -77,6 +123,27 @@ TEST_CASE("sink: a lost connection is unavailable once, then the same batch is a
   CHECK(kind_of(f.sink->apply(batch.batch)) == Kind::unavailable);
   CHECK(f.sink->apply(batch.batch));
   CHECK(f.rows() == "1:b");
+}
+
+TEST_CASE("sink: a role whose idle sessions are ended keeps ours") {
+  Fixture f{"idle"};
+  f.target.exec(
+      "DO $$ BEGIN CREATE ROLE sink_test_idle LOGIN SUPERUSER PASSWORD 'r'; EXCEPTION WHEN "
+      "duplicate_object THEN NULL; END $$; ALTER ROLE sink_test_idle SET idle_session_timeout = "
+      "'500ms'");
+  auto url = Stack::from_environment().target_url;
+  url.replace(url.find("postgres:postgres@"), 18, "sink_test_idle:r@");
+  const auto sink = postgres::make_sink({unique("idle"), url, "", "synced_at"});
+  const auto first = sink->apply(std::move(Made{f.relation, std::nullopt, 1}.upsert(1, "a")).batch);
+  INFO((first ? std::string{} : first.error().message));
+  REQUIRE(first);
+  const std::string others =
+      "FROM pg_stat_activity WHERE usename = 'sink_test_idle' AND application_name <> 'lockstep'";
+  Database other{url};
+  other.exec("SELECT 1");
+  eventually(std::chrono::seconds{10}, "another's session is ended",
+             [&] { return f.target.number("SELECT count(*) " + others) == 0; });
+  CHECK(sink->apply(std::move(Made{f.relation, 1, 2}.upsert(1, "b")).batch));
 }
 
 TEST_CASE("sink: a target that is not there is unavailable, and says why in one line") {

@@ -27,38 +27,56 @@ std::string without_quotes(const std::string& identifier) {
   return name;
 }
 
+void ask_to_restart(const std::string& connector, const std::string& what) {
+  const std::string restart = "curl -s -m 10 -o /dev/null -X POST '" +
+                              Stack::from_environment().connect_url + "/connectors/" + connector +
+                              "/restart?" + what + "'";
+  static_cast<void>(std::system(restart.c_str()));  // it may be away; it is asked again
+}
+
 }  // namespace
 
 Connector::Connector(std::string name, const std::vector<std::string>& tables,
                      const Settings& settings)
     : name_{std::move(name)} {
-  const Stack& stack = Stack::from_environment();
-  std::string list;
   std::string patterns;
   for (const auto& table : tables) {
-    list += (list.empty() ? "" : ",") + ("public." + table);
     patterns += (patterns.empty() ? "" : ",") + ("public." + without_quotes(table));
   }
-  Database source{stack.source_url};
-  {
-    static std::mutex one_by_one;  // two GRANTs on one table at a time are an error
-    const std::lock_guard lock{one_by_one};
-    source.exec("GRANT SELECT ON " + list + " TO debezium");
-    source.exec("CREATE PUBLICATION " + name_ + " FOR TABLE " + list);
-  }
-
-  auto config = nlohmann::json::parse(
+  publish(tables, "CREATE PUBLICATION " + name_ + " FOR TABLE ");
+  settings_ = nlohmann::json::parse(
       std::ifstream{LOCKSTEP_SOURCE_DIR "/debezium-config/postgres-connector.json"});
-  config["name"] = config["topic.prefix"] = config["slot.name"] = config["publication.name"] =
-      name_;
-  config["table.include.list"] = patterns;
-  for (const auto& [key, value] : settings) {
-    config.erase(key);
-    if (!value.empty()) config[key] = value;
+  for (const auto* setting : {"name", "topic.prefix", "slot.name", "publication.name"}) {
+    settings_[setting] = name_;
   }
+  settings_["table.include.list"] = patterns;
+  for (const auto& [key, value] : settings) {
+    settings_.erase(key);
+    if (!value.empty()) settings_[key] = value;
+  }
+  configure();
+}
+
+void Connector::publish(const std::vector<std::string>& tables, const std::string& verb) const {
+  std::string list;
+  for (const auto& table : tables) list += (list.empty() ? "" : ",") + ("public." + table);
+  Database source{Stack::from_environment().source_url};
+  static std::mutex one_by_one;  // two GRANTs on one table at a time are an error
+  const std::lock_guard lock{one_by_one};
+  source.exec("GRANT SELECT ON " + list + " TO debezium");
+  source.exec(verb + list);
+}
+
+void Connector::configure() const {
   const auto file = fresh_folder("connector-" + name_) / "connector.json";
-  std::ofstream{file} << config.dump(2);
-  stack.run("connector " + file.string());
+  std::ofstream{file} << nlohmann::json(settings_).dump(2);
+  Stack::from_environment().run("connector " + file.string());
+}
+
+void Connector::add(const std::string& table) {
+  publish({table}, "ALTER PUBLICATION " + name_ + " ADD TABLE ");
+  settings_["table.include.list"] += ",public." + without_quotes(table);
+  configure();
 }
 
 Connector::~Connector() {
@@ -81,11 +99,12 @@ Connector::~Connector() {
   }
 }
 
+void Connector::restart() const {
+  ask_to_restart(name_, "includeTasks=true");
+}
+
 void Connector::restart_failed() const {
-  const std::string restart = "curl -s -m 10 -o /dev/null -X POST '" +
-                              Stack::from_environment().connect_url + "/connectors/" + name_ +
-                              "/restart?includeTasks=true&onlyFailed=true'";
-  static_cast<void>(std::system(restart.c_str()));  // it may be away; it is asked again
+  ask_to_restart(name_, "includeTasks=true&onlyFailed=true");
 }
 
 }  // namespace lockstep::test

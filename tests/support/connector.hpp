@@ -22,6 +22,10 @@ class Connector {
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
+  /// One more table from now on. Its rows that are there come with a snapshot that is asked for.
+  void add(const std::string& table);
+  /// Asks for it; where snapshot.mode says so it takes a new snapshot then.
+  void restart() const;
   /// What an operator does after an outage: Connect leaves a task that has failed as it is.
   void restart_failed() const;
 
@@ -29,7 +33,12 @@ class Connector {
   std::string topic(const std::string& table) const { return name_ + ".public." + table; }
 
  private:
+  void publish(const std::vector<std::string>& tables, const std::string& verb) const;
+  /// Makes it what the settings say, and waits until it runs.
+  void configure() const;
+
   const std::string name_;
+  Settings settings_;  ///< all of them
 };
 
 }  // namespace lockstep::test

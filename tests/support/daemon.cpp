@@ -194,10 +194,10 @@ void Daemon::signal(int number) {
   ::kill(pid_, number);
 }
 
-long Daemon::resident_kib() const {
+long Daemon::kib(const std::string& of) const {
   std::ifstream status{"/proc/" + std::to_string(pid_) + "/status"};
   for (std::string word; status >> word;) {
-    if (word != "VmRSS:") continue;
+    if (word != of) continue;
     long kib = 0;
     status >> kib;
     return kib;

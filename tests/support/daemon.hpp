@@ -56,7 +56,8 @@ class Daemon {
   void thaw();    ///< SIGCONT
   bool running();
   /// Memory in use, in KiB.
-  long resident_kib() const;
+  long resident_kib() const { return kib("VmRSS:"); }
+  long peak_kib() const { return kib("VmHWM:"); }  ///< the most that it was
   /// The most bytes that wait in one of its TCP connections to `port` for being read by it.
   std::size_t unread_from(int port) const;
 
@@ -70,6 +71,7 @@ class Daemon {
 
  private:
   bool reaped(int options, int& status);
+  long kib(const std::string& of) const;
   void signal(int number);
 
   const std::filesystem::path folder_;

@@ -43,23 +43,25 @@ struct NotingFetcher : Fetcher {
 };
 
 struct PositionSink : Sink {
-  explicit PositionSink(const Positions& at) : known{at} {}
-  Result<Positions, SinkError> positions(const Partitions& partitions) override {
-    Positions found;
+  PositionSink(const Positions& at, const std::optional<SourceTables>& of)
+      : known{at}, tables{of} {}
+  Result<SinkPositions, SinkError> positions(const Partitions& partitions) override {
+    SinkPositions found;
     for (const auto& tp : partitions) {
-      if (known.contains(tp)) found[tp] = known.at(tp);
+      if (known.contains(tp)) found[tp] = {known.at(tp), tables};
     }
     return found;
   }
   Result<Done, SinkError> apply(const Batch&) override { return done; }
   const Positions& known;
+  const std::optional<SourceTables>& tables;
 };
 
 struct AssignmentFixture {
   AssignmentFixture() : writers{"p", sinks(), [this] { wakeup.notify(); }} {}
   std::vector<std::unique_ptr<Sink>> sinks() const {
     std::vector<std::unique_ptr<Sink>> one;
-    one.push_back(std::make_unique<PositionSink>(target));
+    one.push_back(std::make_unique<PositionSink>(target, tables));
     return one;
   }
 
@@ -92,13 +94,15 @@ struct AssignmentFixture {
 
   Lane::Time now{seconds{1000}};
   Positions target{{a0, {5}}, {b0, {7}}};
+  std::optional<SourceTables> tables;
   NotingFetcher fetcher;
   Wakeup wakeup;
   Lanes lanes{{.max_events = 1000, .max_bytes = 1024 * 1024, .max_wait = {}}};
   Ledger ledger;
   Writers writers;
   Letterbox letterbox{std::nullopt};
-  Assignment assignment{"p", lanes, ledger, letterbox, writers};
+  debezium::Decoder decoder;
+  Assignment assignment{"p", lanes, ledger, letterbox, decoder, writers};
 };
 
 }  // namespace
@@ -116,6 +120,16 @@ TEST_CASE("assignment: partitions begin where the target stands, else where Kafk
   CHECK(f.ledger.find("a", 0)->wants({5}));
   f.follow();
   CHECK(f.fetcher.assigns == 1);
+}
+
+TEST_CASE("assignment: what the target knows of a topic's table reaches its first tombstone") {
+  AssignmentFixture f;
+  f.tables = SourceTables{{"public", "users"}};
+  f.begin({a0});
+  Arena arena;
+  const auto decoded = f.decoder.decode({"a", R"({"id":1})", std::nullopt}, arena);
+  REQUIRE(std::holds_alternative<Change>(decoded));
+  CHECK(to_string(*std::get<Change>(decoded).relation) == "public.users");
 }
 
 TEST_CASE("assignment: one table that begins again leaves the others where they are") {

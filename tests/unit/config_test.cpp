@@ -111,7 +111,7 @@ pipelines:
       binary.handling.mode: base64-url-safe
       time.precision.mode: adaptive_time_microseconds
       decimal.handling.mode: double
-      unavailable.value.placeholder: gone
+      unavailable.value.placeholder: hex:676f6E65
   - name: all
     topics_pattern: '^db\.public\..*'
     sink: {type: postgres, url: "postgres://localhost/other"}
@@ -247,7 +247,8 @@ TEST_CASE("config: what is no configuration at all is told in one line") {
       {"only comments", "# kafka:\n", "f.yaml:1: empty; expected kafka, connections and pipelines"},
       {"a word", "kafka\n", "f.yaml:1: not a map; expected kafka, connections and pipelines"},
       {"a list", "- kafka\n", "f.yaml:1: not a map; expected kafka, connections and pipelines"},
-      {"two documents", "a: 1\n---\nb: 2\n", "f.yaml:3: a second document; expected one"},
+      {"two documents", "a: 1\n---\nb: 2\n", "f.yaml:2: a second document; expected one"},
+      {"a comma", ",", "f.yaml:1: empty; expected kafka, connections and pipelines"},
       {"a list that never ends", "kafka:\n  brokers: [a\n",
        "f.yaml:3: not YAML: end of sequence flow not found"},
       {"a tab for indentation", "kafka:\n\tbrokers: a\n", "f.yaml:2: not YAML: illegal map value"},

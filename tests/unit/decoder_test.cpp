@@ -637,6 +637,8 @@ TEST_CASE("decode: a type's values") {
       {numeric, R"("POSITIVE_INFINITY")", "numeric Infinity"},
       {numeric, R"("NEGATIVE_INFINITY")", "numeric -Infinity"},
       {numeric, R"("ten")", "bad: ten is no number"},
+      {numeric, R"("äääääääääääääääääääää")", "bad: : ääääääääääääääääääää… is no number"},
+      {numeric, R"("xääääääääääääääääääää")", "bad: : xäääääääääääääääääää… is no number"},
 
       {bits, R"("AQ==")", "bits 0000000000000001"},
       {bits, R"("AIA=")", "bits 1000000000000000"},
@@ -842,6 +844,8 @@ TEST_CASE("decode: what the connector has lost is told") {
   };
   constexpr std::string_view micro_time =
       R"("array","items":{"type":"int64","optional":true,"name":"io.debezium.time.MicroTime"})";
+  constexpr std::string_view texts =
+      R"("array","items":{"type":"string","optional":true},"parameters":{"__debezium.source.column.type":"_TEXT"})";
   constexpr std::string_view connect_time =
       R"("int64","name":"org.apache.kafka.connect.data.Timestamp")";
   constexpr std::string_view connect_time_3 =
@@ -856,6 +860,7 @@ TEST_CASE("decode: what the connector has lost is told") {
        R"("AQ==")", "", "zeros in front"},
       {R"("array","items":{"type":"int32","optional":true})", "[null,null]", "", "dimensions"},
       {R"("array","items":{"type":"int32","optional":true})", "[1,null]", "", ""},
+      {texts, "[null,null]", "", ""},
       {R"("array","items":{"type":"int32","optional":true})", "[]", "", ""},
       {R"("array","items":{"type":"string","optional":false})", "[]", "with NULL in it", ""},
       {micro_time, "[0]", "24:00:00 arrives as 00:00:00", ""},
@@ -887,6 +892,99 @@ TEST_CASE("decode: what the connector has lost is told") {
     CHECK(of_value.empty() == c.of_value.empty());
     CHECK(told(false).empty());
   }
+}
+
+TEST_CASE("decode: NULL in an update may be an unchanged value") {
+  struct Case {
+    std::string_view schema;
+    bool told;
+  };
+  const Case cases[] = {
+      {R"("array","items":{"type":"int16","optional":true})", true},
+      {R"("array","items":{"type":"int32","optional":true})", false},
+      {R"("array","items":{"type":"string","optional":true})", true},
+      {R"("array","items":{"type":"string","optional":true},"parameters":{"__debezium.source.column.type":"_TEXT"})",
+       false},
+      {R"("array","items":{"type":"string","optional":true},"parameters":{"__debezium.source.column.type":"_INET"})",
+       true},
+      {R"("array","items":{"type":"int32","optional":true,"name":"io.debezium.time.Date"})", false},
+      {R"("array","items":{"type":"string","optional":true,"name":"io.debezium.time.IsoDate"})",
+       true},
+      {R"("bytes","name":"io.debezium.data.Bits","parameters":{"length":"9000"})", true},
+      {R"("bytes","name":"io.debezium.data.Bits","parameters":{"length":"9"})", false},
+      {R"("struct","name":"io.debezium.data.VariableScaleDecimal")", true},
+      {R"("bytes")", false},
+      {R"("string","parameters":{"__debezium.source.column.type":"BYTEA"})", true},
+      {R"("string")", false},
+  };
+  for (const auto& c : cases) {
+    INFO(c.schema);
+    const auto tells = [&](std::string_view before, char op) {
+      Decoder decoder;
+      Arena arena;
+      auto record = one_column("{\"type\":" + std::string{c.schema} + ",\"field\":\"x\"}", "null");
+      auto& value = *record.value;
+      value.replace(value.find(R"("op":"c")") + 6, 1, 1, op);
+      value.replace(value.find(R"("payload":{)"), 11,
+                    R"("payload":{"before":)" + std::string{before} + ",");
+      decode(decoder, arena, record);
+      return std::any_of(decoder.losses().begin(), decoder.losses().end(), [](const auto& loss) {
+        return loss.of_value && loss.what.starts_with("NULL in an update");
+      });
+    };
+    CHECK(tells("null", 'u') == c.told);
+    CHECK_FALSE(tells("null", 'c'));
+    CHECK_FALSE(tells(R"({"x":null})", 'u'));  // REPLICA IDENTITY FULL
+  }
+}
+
+TEST_CASE("decode: arrays of several dimensions that arrive as names of Java objects are refused") {
+  const std::string garbage = R"(["[Ljava.lang.String;@1b18475c","[Ljava.lang.String;@5a771b45"])";
+  const std::string cause = "an array of several dimensions";
+  CHECK_THAT(
+      only_cell(one_column(
+          R"({"type":"array","items":{"type":"string","optional":true},"field":"x"})", garbage)),
+      ContainsSubstring(cause));
+  Decoder decoder;
+  CHECK_THAT(decode_to_text(decoder, bare(R"({"x":)" + garbage + "}")), ContainsSubstring(cause));
+  CHECK_THAT(decode_to_text(decoder, bare(R"({"x":["[Ljava.lang.String;@ is no object"]})")),
+             ContainsSubstring("is no object"));
+}
+
+TEST_CASE("decode: arrays, maps and decimals without schema") {
+  struct Case {
+    std::string_view name;
+    std::string_view value;
+    std::string_view want;
+  };
+  const Case cases[] = {
+      {"unchanged texts", R"(["__debezium_unavailable_value"])", "(unchanged)"},
+      {"unchanged bytes", R"(["X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="])", "(unchanged)"},
+      {"unchanged uuids", R"(["b68a35a7-17ad-35b3-af2a-ae46edb4545a"])", "(unchanged)"},
+      {"unchanged numbers",
+       "[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95,118,97,"
+       "108,117,101]",
+       "(unchanged)"},
+      {"an unchanged hstore", R"({"__debezium_unavailable_value":"__debezium_unavailable_value"})",
+       "(unchanged)"},
+      {"one text among others", R"(["__debezium_unavailable_value","x"])",
+       R"(["__debezium_unavailable_value","x"])"},
+      {"a decimal of any scale", R"({"scale":2,"value":"ME0="})", "#123.65"},
+      {"an hstore like a decimal", R"({"scale":"2","value":"ME0="})",
+       R"({"scale":"2","value":"ME0="})"},
+  };
+  for (const auto& c : cases) {
+    INFO(c.name);
+    Decoder decoder;
+    CHECK_THAT(decode_to_text(decoder, bare(R"({"x":)" + std::string{c.value} + "}")),
+               ContainsSubstring("{x=" + std::string{c.want} + "}"));
+    CHECK(std::none_of(decoder.losses().begin(), decoder.losses().end(),
+                       [](const auto& loss) { return loss.of_value; }));
+  }
+  Decoder decoder;
+  decode_to_text(decoder, bare(R"({"x":[null,null]})"));
+  REQUIRE_FALSE(decoder.losses().empty());
+  CHECK(decoder.losses().back().column == "x");
 }
 
 TEST_CASE("decode: with the connector's modes told") {
@@ -1054,6 +1152,12 @@ TEST_CASE("decode: malformed and unusual envelopes") {
        R"({ "payload" : {"id" : 1 } ,"schema":{"type":"struct","fields":[{"type":"int32","field":"id"}]} } )",
        R"({"op" : "u" , "source" : {"table":"t","schema":"public", "ts_ms" : 5} , "after" : { "a" : "x" , "b" : 1.5 } })",
        "update public.t {id=1} {a=x, b=#1.5} 5000 "},
+      {"a NUL in the table's name", key, with_source(R"("schema":"public","table":"t\u0000")"),
+       R"(bad: value: malformed "source")"},
+      {"a NUL in a column's name", key, bare(R"({"a\u0000":1})").value,
+       "bad: value: the name or type of a column holds a NUL character"},
+      {"a NUL in the name of a key's column", R"({"id\u0000":1})", bare(R"({"a":1})").value,
+       "bad: key: the name or type of a column holds a NUL character"},
       {"flattened", key, R"({"id":1,"name":"x"})", "take the ExtractNewRecordState transform out"},
       {"flattened, with a status", key, R"({"id":1,"status":"BEGIN"})", "ExtractNewRecordState"},
       {"flattened, with schema", key,
@@ -1103,6 +1207,82 @@ TEST_CASE("decode: malformed and unusual envelopes") {
     CHECK_THAT(decode_to_text({.key = c.key, .value = c.value}),
                ContainsSubstring(std::string{c.want}));
   }
+}
+
+TEST_CASE("decode: a column's name and type are without NUL characters") {
+  for (
+      const std::string schema :
+      {R"({"type":"string","field":"x\u0000"})",
+       R"({"type":"string","field":"x","parameters":{"__debezium.source.column.type":"A\u0000"}})"}) {
+    INFO(schema);
+    CHECK_THAT(decode_to_text(one_column(schema, R"("a")")),
+               ContainsSubstring("bad: value: the name or type of a column holds a NUL character"));
+  }
+}
+
+TEST_CASE("decode: what is of the setup, and what of a record, is told") {
+  constexpr auto setup = debezium::Scope::setup;
+  constexpr auto record = debezium::Scope::record;
+  struct Case {
+    std::string_view name;
+    debezium::Scope want;
+    Record is;
+  };
+  const auto typed = [](const std::string& type, const std::string& value) {
+    return one_column(R"({"type":)" + type + R"(,"field":"x"})", value);
+  };
+  const std::string bytea = R"("string","parameters":{"__debezium.source.column.type":"BYTEA"})";
+  const Case cases[] = {
+      {"Avro", setup, {.key = key, .value = std::string{"\0\0\0\0\1abc", 8}}},
+      {"a string of Connect's", setup, {.key = key, .value = "Struct{after=Struct{id=1}}"}},
+      {"a key that is none", setup, bare(R"({"id":1})", "c", "Struct{id=1}")},
+      {"flattened", setup, {.key = key, .value = R"({"id":1})"}},
+      {"a transform has taken a field",
+       setup,
+       {.key = key, .value = R"({"schema":{"type":"string"},"payload":"x"})"}},
+      {"no source table",
+       setup,
+       {.key = key, .value = R"({"after":{"id":1},"op":"c","source":{}})"}},
+      {"a type without converter", setup,
+       typed(R"("string","name":"com.example.Secret")", R"("x")")},
+      {"hexadecimal or base64", setup, typed(bytea, R"("beef")")},
+      {"no scale", setup, typed(R"("bytes","name":"org.apache.kafka.connect.data.Decimal")", "1")},
+      {"neither key nor before",
+       setup,
+       {.key = std::nullopt,
+        .value = R"({"before":null,"after":null,"source":)" + source + R"(,"op":"d"})"}},
+      {"malformed", record, {.key = key, .value = "{nonsense"}},
+      {"text", record, {.key = key, .value = "hello"}},
+      {"empty", record, {.key = key, .value = ""}},
+      {"an op", record, bare(R"({"id":1})", "x")},
+      {"a value", record, typed(R"("int32")", R"("many")")},
+      {"a value out of range", record,
+       typed(R"("int64","name":"io.debezium.time.MicroTimestamp")", "9223372036854775807")},
+      {"a column too many",
+       record,
+       {.key = key,
+        .value = R"({"schema":{"type":"struct","fields":[{"type":"struct","fields":[],)"
+                 R"("field":"after"}]},"payload":{"after":{"x":1},"source":)" +
+                 source + R"(,"op":"c"}})"}},
+      {"a tombstone of a table that is not known",
+       record,
+       {.topic = "renamed", .key = key, .value = {}}},
+  };
+  for (const auto& c : cases) {
+    INFO(c.name);
+    Decoder decoder;
+    Arena arena;
+    const auto decoded = decode(decoder, arena, c.is);
+    INFO(text_of(decoded));
+    REQUIRE(std::holds_alternative<BadRecord>(decoded));
+    CHECK(std::get<BadRecord>(decoded).scope == c.want);
+  }
+  Decoder decoder;
+  decoder.remember("both", {{"public", "a"}, true});
+  Arena arena;
+  const auto decoded = decode(decoder, arena, {.topic = "both", .key = key, .value = {}});
+  REQUIRE(std::holds_alternative<BadRecord>(decoded));
+  CHECK(std::get<BadRecord>(decoded).scope == setup);
 }
 
 TEST_CASE("decode: rows and their schema") {
@@ -1178,6 +1358,29 @@ TEST_CASE("decode: a tombstone's table") {
                ContainsSubstring("bad: "));
     CHECK_THAT(decode_to_text({.topic = ".a", .key = key_of_2, .value = {}}),
                ContainsSubstring("bad: "));
+  }
+  SECTION("is what was remembered, whatever the topic is named") {
+    Decoder decoder;
+    decoder.remember("renamed", {{"public", "users"}});
+    decoder.remember("a.b.c.d", {{"public", "with.dots"}});
+    CHECK(decode_to_text(decoder, {.topic = "renamed", .key = key_of_2, .value = {}}) ==
+          "remove public.users {id=#2} - 0 ");
+    CHECK(decode_to_text(decoder, {.topic = "a.b.c.d", .key = key_of_2, .value = {}}) ==
+          "remove public.with.dots {id=#2} - 0 ");
+  }
+  SECTION("is unknown where several tables were remembered, or another comes behind") {
+    const auto several = ContainsSubstring("bad: tombstone in a topic of several tables");
+    Decoder decoder;
+    decoder.remember("both", {{"public", "a"}, true});
+    CHECK_THAT(decode_to_text(decoder, {.topic = "both", .key = key_of_2, .value = {}}), several);
+    auto change = bare(R"({"id":1})");
+    change.topic = "then";
+    decoder.remember("then", {{"public", "t"}});
+    decode_to_text(decoder, change);
+    CHECK(decode_to_text(decoder, {.topic = "then", .key = key_of_2, .value = {}}) ==
+          "remove public.t {id=#2} - 0 ");
+    decoder.remember("then", {{"public", "a"}});  // of another partition
+    CHECK_THAT(decode_to_text(decoder, {.topic = "then", .key = key_of_2, .value = {}}), several);
   }
   SECTION("is unknown where a topic is of several tables") {
     Decoder decoder;

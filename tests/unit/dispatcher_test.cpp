@@ -31,10 +31,10 @@ struct Target {
 
 struct TargetSink : Sink {
   explicit TargetSink(Target& of) : target{of} {}
-  Result<Positions, SinkError> positions(const std::vector<TopicPartition>&) override {
+  Result<SinkPositions, SinkError> positions(const std::vector<TopicPartition>&) override {
     const std::scoped_lock lock{target.mutex};
     ++target.position_reads;
-    return Positions{};
+    return SinkPositions{};
   }
   Result<Done, SinkError> apply(const Batch& batch) override {
     const std::scoped_lock lock{target.mutex};
@@ -113,7 +113,8 @@ struct DispatcherFixture {
   Report report{"p", lanes, ledger, Clock::now()};
   Writers writers{"p", sinks(target, 2), [this] { wakeup.notify(); }};
   Letterbox letterbox{std::nullopt};
-  Assignment assignment{"p", lanes, ledger, letterbox, writers};
+  debezium::Decoder decoder;
+  Assignment assignment{"p", lanes, ledger, letterbox, decoder, writers};
   Dispatcher dispatcher{"p", lanes, ledger, letterbox, writers, assignment, report};
 };
 

@@ -111,6 +111,12 @@ TEST_CASE("error: the words never hold a value") {
   }
 }
 
+TEST_CASE("error: long words are cut between two characters") {
+  std::string name = "x";
+  for (int i = 0; i < 200; ++i) name += "ä";
+  CHECK(words_of("42703", "ERROR:  " + name) == name.substr(0, 299));
+}
+
 TEST_CASE("error: a value that looks like a field is none") {
   SECTION("before the fields") {
     const auto fields = fields_of(verbose("23502: null value",

@@ -53,7 +53,9 @@ struct IntakeFixture {
   Ledger ledger;
   Report report{"p", lanes, ledger, now};
   Letterbox letterbox;
-  Intake intake{lanes, ledger, letterbox, report};
+  debezium::Decoder decoder;
+  Intake intake{decoder, lanes, ledger, letterbox, report};
+  Writers writers{"p", {}, [] {}};
   std::optional<int> partitions = 1;
   int counted = 0;
 };
@@ -75,6 +77,33 @@ TEST_CASE("intake: a record is kept once, and moves what is read") {
   CHECK(batch->slices[0].expected == NextOffset{10});
   CHECK(batch->slices[0].next == NextOffset{14});
   CHECK(batch->slices[0].source_ts_us == 5);
+}
+
+TEST_CASE("intake: a slice tells the table of its changes, and that there were several") {
+  const std::string of_b =
+      R"({"before":null,"after":{"id":1},"source":{"schema":"public","table":"b"},"op":"c"})";
+  IntakeFixture f;
+  const auto tables = [&] {
+    const auto batch = f.lanes.change(f.lane_index)->take(now);
+    f.lanes.change(f.lane_index)->applied();
+    const auto& slice = batch->slices.at(0);
+    return slice.relation == nullptr
+               ? std::string{"none"}
+               : to_string(*slice.relation) + (slice.has_several_relations ? " and others" : "");
+  };
+  f.accept(10, std::nullopt);  // guessed from the topic's name: not worth remembering
+  CHECK(tables() == "none");
+  f.accept(11, of_b);
+  f.accept(12, of_b);
+  CHECK(tables() == "public.b");
+  f.accept(13, std::nullopt);
+  CHECK(tables() == "none");
+  f.accept(14, row);
+  CHECK(tables() == "public.a");  // that it was another before is in lockstep.progress
+  f.accept(15, of_b);
+  f.accept(16, row);
+  f.accept(17, row);
+  CHECK(tables() == "public.a and others");
 }
 
 TEST_CASE("intake: one that can't be decoded stops its lane in front of it") {
@@ -253,6 +282,17 @@ TEST_CASE("intake: a TRUNCATE lets all keys go") {
   CHECK(batch->unparks);
 }
 
+TEST_CASE("intake: the delete of a row that gets another key lets no key go") {
+  LetterFixture f;
+  f.letterbox.begin(f.tp.topic, {R"(id="1")"});
+  f.accept(10, R"({"before":null,"after":null,"source":{"schema":"public","table":"a"},"op":"d"})",
+           R"({"id":3})", {{"__debezium.newkey", R"({"id":4})"}});
+  f.accept_row(11, "1");
+  const auto batch = f.take();
+  CHECK(text_of(*batch) == R"(| 11 parked id="1")");
+  CHECK_FALSE(batch->unparks);
+}
+
 TEST_CASE("intake: a flood of letters stops the lane in front of the first that is too many") {
   LetterFixture f;
   for (std::int64_t offset = 10; offset < 15; ++offset) f.accept(offset, "{nonsense");
@@ -261,6 +301,95 @@ TEST_CASE("intake: a flood of letters stops the lane in front of the first that 
   CHECK_THAT(f.lane().trouble()->cause, ContainsSubstring("3 dead letters in a minute"));
   CHECK(f.read() == NextOffset{13});
   CHECK(f.take()->letters.size() == 3);
+}
+
+TEST_CASE("intake: what is of the setup stops its lane, although records can be letters") {
+  const auto [value, record_key, says] = GENERATE(
+      std::tuple{R"({"id":1,"v":"flattened"})", R"({"id":1})", "no Debezium envelope"},
+      std::tuple{"Struct{id=1}", R"({"id":1})", "value: no JSON, but what another converter"},
+      std::tuple{R"({"after":{"id":1},"source":{"schema":"public","table":"a"},"op":"c"})",
+                 "Struct{id=1}", "key: no JSON, but what another converter writes: set key.conv"});
+  CAPTURE(value);
+  LetterFixture f;
+  f.accept_row(10, "2");
+  f.accept(11, value, record_key);
+  CHECK(f.lane().state() == State::stopped);
+  CHECK_THAT(f.lane().trouble()->cause, ContainsSubstring(says));
+  CHECK_THAT(f.lane().trouble()->cause,
+             ContainsSubstring("no dead letter, since more like it would follow; mend that, then"));
+  CHECK(text_of(*f.take()) == "10 |");
+}
+
+TEST_CASE("intake: what gives its row another key stops its lane where it would be a letter") {
+  const std::vector<Header> old_key{{"__debezium.oldkey", R"({"id":1})"}};
+  const std::string create =
+      R"({"before":null,"after":{"id":2},"source":{"schema":"public","table":"a"},"op":"c"})";
+  LetterFixture f;
+  std::string value = create;
+  std::string says;
+  SECTION("refused by the target") {
+    f.letterbox.condemn(f.tp, {11}, "too long");
+    says =
+        "[0]@11: too long; no dead letter, since it gives its row another key, and a row is "
+        "parked by one; mend what it is refused for, or move the position past it";
+  }
+  SECTION("its row is parked under its old key") {
+    f.letterbox.begin(f.tp.topic, {R"(id="1")"});
+    says =
+        "[0]@11: a row gets another key, and id=\"1\" is parked behind a dead letter; no dead "
+        "letter, since it gives its row another key, and a row is parked by one; retry or discard";
+  }
+  SECTION("its new key is parked") {
+    f.letterbox.begin(f.tp.topic, {R"(id="2")"});
+    says = "id=\"2\" is parked behind a dead letter";
+  }
+  SECTION("it can't be read") {
+    value = "{nonsense";
+    says = "malformed JSON";
+  }
+  f.accept(10, R"({"before":null,"after":null,"source":{"schema":"public","table":"a"},"op":"d"})",
+           R"({"id":3})", {{"__debezium.newkey", R"({"id":4})"}});
+  f.accept(11, value, R"({"id":2})", old_key);
+  CHECK(f.lane().state() == State::stopped);
+  CHECK_THAT(f.lane().trouble()->cause, ContainsSubstring(says));
+  CHECK_THAT(f.lane().trouble()->cause, ContainsSubstring("another key, and"));
+  CHECK(text_of(*f.take()) == "|");
+  CHECK(f.letterbox.condemned(f.tp, {11}) == nullptr);  // once mended, the target takes it
+}
+
+TEST_CASE("intake: a refused record without a key stops its lane, and is asked for anew") {
+  LetterFixture f;
+  f.letterbox.condemn(f.tp, {10}, "too long");
+  const ListHeaders none{{}};
+  f.intake.accept(
+      {{f.tp.topic, std::nullopt, row, &none}, f.tp.partition, {10}},
+      [](const std::string&) { return 1; }, now);
+  CHECK(f.lane().state() == State::stopped);
+  CHECK_THAT(f.lane().trouble()->cause,
+             ContainsSubstring("[0]@10: too long; no dead letter, since it has no key by which the "
+                               "later changes of its row could be parked; mend what it is"));
+  CHECK(f.letterbox.condemned(f.tp, {10}) == nullptr);
+}
+
+TEST_CASE("intake: a lossy value counts once, when it is applied, however often it is read") {
+  const std::string lossy =
+      R"({"schema":{"type":"struct","fields":[{"type":"struct","fields":[{"type":"int32","field":"id"},)"
+      R"({"type":"int64","name":"io.debezium.time.MicroDuration","field":"i"}],"field":"after"}]},)"
+      R"("payload":{"after":{"id":1,"i":86400000000},"source":{"schema":"public","table":"a"},"op":"c"}})";
+  IntakeFixture f;
+  const auto counted = [&] {
+    return f.report.status(nullptr, f.writers, 1, now).counters.lossy_values;
+  };
+  f.accept(10, lossy);
+  f.accept(11, row);
+  CHECK(counted() == 0);
+  f.ledger.begin(f.tp, f.lane_index, NextOffset{10});  // read again
+  f.lanes.change(f.lane_index)->drop();
+  f.accept(10, lossy);
+  f.accept(11, row);
+  const auto batch = f.lanes.change(f.lane_index)->take(now);
+  f.report.applied(f.lane_index, *batch, {});
+  CHECK(counted() == 1);
 }
 
 TEST_CASE("intake: a key that has got other columns stops the lane while rows are parked") {

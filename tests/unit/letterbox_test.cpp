@@ -99,6 +99,9 @@ TEST_CASE("letterbox: a record that the target has refused is known until it is 
   CHECK(*box.condemned(users_partition, {7}) == "too long");
   CHECK(box.condemned(users_partition, {8}) == nullptr);
   CHECK(box.condemned({users_partition.topic, 1}, {7}) == nullptr);
+  box.condemn(users_partition, {8}, "mended");
+  box.pardon(users_partition, {8});
+  CHECK(box.condemned(users_partition, {8}) == nullptr);
   box.passed(users_partition, {9});
   CHECK(box.condemned(users_partition, {7}) == nullptr);
   CHECK(box.condemned(users_partition, {9}) != nullptr);

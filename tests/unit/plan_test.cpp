@@ -158,7 +158,13 @@ TEST_CASE("plan: how a value gets into the target's type") {
       CHECK_THAT(plan->sql, ContainsSubstring("SELECT u.c1, " + c.expression + " FROM"));
       CHECK(plan->parameters[1].element == c.element);
       const bool is_money = c.to.base_type == "money";  // it has two digits after the point
-      CHECK(plan->parameters[1].fit.rule == (is_money ? Fit::Rule::decimals : Fit::Rule::any));
+      const auto& fits = plan->parameters[1].fits;
+      if (is_money) {
+        REQUIRE(fits.size() == 1);
+        CHECK(fits[0].rule == Fit::Rule::decimals);
+      } else {
+        CHECK(fits.empty());
+      }
     }
   }
 }
@@ -212,16 +218,17 @@ TEST_CASE("plan: what would be a guess is refused, with column, types and what t
 
 TEST_CASE("plan: a schemaless number is no time, a schemaless text may be one") {
   const Layout row{{source("id", ValueType::untyped), source("v", ValueType::untyped)}};
-  for (const auto* type : {"time", "timetz", "timestamp", "timestamptz", "interval"}) {
+  for (const auto* type : {"time", "timetz", "timestamp", "timestamptz"}) {
     const auto plan = plan_upsert(table_with(column("v", type)), row, id_key, "", Wire::binary);
     REQUIRE(plan);
-    CHECK(plan->parameters[0].fit.rule == Fit::Rule::any);
-    CHECK(plan->parameters[1].fit.rule == Fit::Rule::text);
+    CHECK(plan->parameters[0].fits.empty());
+    REQUIRE(plan->parameters[1].fits.size() == 1);
+    CHECK(plan->parameters[1].fits[0].rule == Fit::Rule::text);
   }
   SECTION("unless it is of days") {
     const auto plan = plan_upsert(table_with(column("v", "date")), row, id_key, "", Wire::binary);
     REQUIRE(plan);
-    CHECK(plan->parameters[1].fit.rule == Fit::Rule::any);
+    CHECK(plan->parameters[1].fits.empty());
   }
   SECTION("unless the mode is told") {
     ConnectorModes modes;
@@ -229,7 +236,7 @@ TEST_CASE("plan: a schemaless number is no time, a schemaless text may be one") 
     const auto plan =
         plan_upsert(table_with(column("v", "timestamp")), row, id_key, "", Wire::binary, modes);
     REQUIRE(plan);
-    CHECK(plan->parameters[1].fit.rule == Fit::Rule::any);
+    CHECK(plan->parameters[1].fits.empty());
   }
 }
 
@@ -290,8 +297,10 @@ TEST_CASE("plan: a table that does not fit is told how to make it fit") {
   SECTION("another primary key than the records'") {
     auto table = users();
     table.primary_key = {"id", "name"};
+    table.unique_keys = {{"users_pkey", {"id", "name"}}};
     CHECK(error_of(plan_upsert(table, id_key, id_key, "", Wire::binary)) ==
-          "has primary key (id, name) but the records' key is (id): make it the same, or set "
+          "has primary key (id, name) but the records' key is (id): ALTER TABLE "
+          "\"public\".\"users\" DROP CONSTRAINT \"users_pkey\", ADD PRIMARY KEY (\"id\"), or set "
           "message.key.columns on the connector; a unique index on (id) will do, too, if all its "
           "columns are NOT NULL");
   }
@@ -310,7 +319,8 @@ TEST_CASE("plan: a table that does not fit is told how to make it fit") {
                         source("w", ValueType::text, "string")}};
     CHECK(
         error_of(plan_upsert(table, wrong, id_key, "stamped", Wire::binary)) ==
-        "has primary key (v) but the records' key is (id): make it the same, or set "
+        "has primary key (v) but the records' key is (id): ALTER TABLE \"s\".\"t\" ADD PRIMARY "
+        "KEY (\"id\"), or set "
         "message.key.columns on the connector; a unique index on (id) will do, too, if all its "
         "columns are NOT NULL\n"
         "has no column \"stamped\": set synced_at: \"\" in the pipeline's sink, or add it "

@@ -13,8 +13,8 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 struct IdleSink : Sink {
-  Result<Positions, SinkError> positions(const std::vector<TopicPartition>&) override {
-    return Positions{};
+  Result<SinkPositions, SinkError> positions(const std::vector<TopicPartition>&) override {
+    return SinkPositions{};
   }
   Result<Done, SinkError> apply(const Batch&) override { return done; }
 };

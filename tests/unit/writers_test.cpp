@@ -23,9 +23,10 @@ struct ScriptedSink : Sink {
   using Script = std::function<Result<Done, SinkError>(const Batch&)>;
   explicit ScriptedSink(Script what) : script{std::move(what)} {}
 
-  Result<Positions, SinkError> positions(const std::vector<TopicPartition>& partitions) override {
-    Positions positions;
-    for (const auto& tp : partitions) positions[tp] = NextOffset{7};
+  Result<SinkPositions, SinkError> positions(
+      const std::vector<TopicPartition>& partitions) override {
+    SinkPositions positions;
+    for (const auto& tp : partitions) positions[tp] = {NextOffset{7}};
     return positions;
   }
   Result<Done, SinkError> apply(const Batch& batch) override { return script(batch); }
@@ -95,7 +96,7 @@ TEST_CASE("writers: positions are a job like any other") {
   f.writers->start(Writers::ReadPositions{{{"t", 0}, {"t", 1}}, 5}, Clock::now());
   const auto answer = f.answer();
   REQUIRE(answer.result.has_value());
-  CHECK(answer.result->positions == Positions{{{"t", 0}, {7}}, {{"t", 1}, {7}}});
+  CHECK(answer.result->positions == SinkPositions{{{"t", 0}, {{7}}}, {{"t", 1}, {{7}}}});
   CHECK(std::get<Writers::ReadPositions>(answer.job).assignment == 5);
 }
 

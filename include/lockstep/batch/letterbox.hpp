@@ -43,6 +43,8 @@ class Letterbox {
   void condemn(const TopicPartition& partition, RecordOffset offset, std::string cause);
   /// The cause; nullptr: not condemned.
   const std::string* condemned(const TopicPartition& partition, RecordOffset offset) const;
+  /// It is none yet: the target is to be asked again.
+  void pardon(const TopicPartition& partition, RecordOffset offset);
   /// All before `next` is applied, and will not be read again.
   void passed(const TopicPartition& partition, NextOffset next);
 

@@ -51,10 +51,20 @@ struct Skipped {
   SkipRule rule;
 };
 
+/// What a record that can't be used says of those to come.
+enum class Scope : std::uint8_t {
+  record,  ///< nothing: a value or a message that is not as the others are
+  setup,   ///< they are like it: of how connector, source table or topic are set up, until that is
+           ///< changed. No JSON, no envelope, a mode or a type that can't be read, rows without key
+           ///< and before, tombstones of several tables, headers that can't be read, limits
+};
+
 /// The record can't be used. `cause` is for the operator: what is wrong, in which column, what to
 /// do about it; the caller adds topic, partition and offset.
 struct BadRecord {
   std::string cause;
+  Scope scope = Scope::record;
+  bool has_old_key = false;  ///< it gives its row another key: a header says which one it had
 };
 
 using Decoded = std::variant<Change, Skipped, BadRecord>;
@@ -79,6 +89,11 @@ class Decoder {
   ~Decoder();
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
+
+  /// What was known of the topic when it was last read, perhaps by another decoder; before its
+  /// first record. Without it the table of a tombstone that comes first is guessed from the topic's
+  /// name.
+  void remember(std::string_view topic, const SourceTables& tables);
 
   /// Cells and keys of the change are copied into `arena`; nothing points into `record` afterwards.
   /// Change::offset is left for the caller.

@@ -38,6 +38,10 @@ struct Slice {
   /// Of the newest change in the slice; 0 and empty if it has none.
   std::int64_t source_ts_us = 0;
   std::string source_position;
+  /// The table of the newest change that names one (tombstones don't); nullptr: none does. Of the
+  /// decoder, as Change::relation is.
+  const Relation* relation = nullptr;
+  bool has_several_relations = false;  ///< others were named before it
 };
 
 /// Changes that become visible at the target together, in one transaction, in arrival order.
@@ -62,7 +66,9 @@ struct Batch {
         return slices.back();
       }
     }
-    slices.push_back({{std::string{topic}, partition}, expected, {}, 0, {}});
+    Slice& slice = slices.emplace_back();
+    slice.partition = {std::string{topic}, partition};
+    slice.expected = expected;
     return slices.back();
   }
 

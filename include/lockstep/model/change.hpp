@@ -75,6 +75,13 @@ inline std::string to_string(const Relation& relation) {
   return relation.schema + "." + relation.table;
 }
 
+/// Which tables of the source a topic's changes were of: what a tombstone does not say.
+struct SourceTables {
+  Relation last;             ///< of the newest change
+  bool are_several = false;  ///< there were changes of others before it
+  bool operator==(const SourceTables&) const = default;
+};
+
 /// One value of a row: NULL, or bytes in the form that the column's ValueType says. Points into
 /// the arena of its batch. Unchanged: the source did not send the value, since the update left it
 /// as it was and it is TOASTed; the target has it.
@@ -115,12 +122,13 @@ struct Key {
 /// One change of one table, decoded. All it points to lives in its batch's arena or its decoder.
 struct Change {
   Op op = Op::create;
-  bool has_key = true;         ///< false: of a table without one; see `key`
-  bool has_unchanged = false;  ///< there are cells in `row` that the source did not send
+  bool has_key : 1 = true;         ///< false: of a table without one; see `key`
+  bool has_unchanged : 1 = false;  ///< there are cells in `row` that the source did not send
   /// Whether it stands in order with all changes of its topic, whatever their keys: there is one
   /// partition only.
-  bool in_order = false;
-  std::int32_t partition = 0;  ///< of the record; which topic's, its batch's slices say
+  bool in_order : 1 = false;
+  std::uint16_t lossy_values = 0;  ///< that the connector has not sent as they were
+  std::int32_t partition = 0;      ///< of the record; which topic's, its batch's slices say
   const Relation* relation = nullptr;
 
   /// The record's key: what Debezium takes for the row's identity. No cells for a truncate. Of a

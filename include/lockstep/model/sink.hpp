@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -37,7 +38,18 @@ struct SinkError {
   std::string constraint{};          ///< that is violated, where known
   Relation constrained{};            ///< the table that has it
   std::optional<Culprit> culprit{};  ///< the record that caused it, where known
+  /// The table, not the record, is at fault: the culprit is the first record that it can't take.
+  bool is_about_table = false;
 };
+
+/// Where a partition stands in a sink, and what was read of it before. One that the sink has no
+/// position for is not in SinkPositions.
+struct SinkPosition {
+  NextOffset next;
+  std::optional<SourceTables> tables{};  ///< nullopt: not known
+  bool operator==(const SinkPosition&) const = default;
+};
+using SinkPositions = std::map<TopicPartition, SinkPosition>;
 
 /// Where a pipeline's batches go. Used by one thread at a time.
 class Sink {
@@ -46,7 +58,8 @@ class Sink {
 
   /// The position that the target holds for each of `partitions`; one that it has none for is left
   /// out. Errors: unavailable. Nothing is thrown, here and below.
-  virtual Result<Positions, SinkError> positions(const std::vector<TopicPartition>& partitions) = 0;
+  virtual Result<SinkPositions, SinkError> positions(
+      const std::vector<TopicPartition>& partitions) = 0;
 
   /// The keys that are parked of each of `topics`; one that has none is left out. Errors:
   /// unavailable.

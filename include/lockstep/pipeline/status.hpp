@@ -20,8 +20,7 @@ struct Counters {
   std::uint64_t batches = 0;
   std::uint64_t retries = 0;       ///< batches that came back because their table was busy
   std::uint64_t already_read = 0;  ///< records with a lower offset than wanted: dropped
-  std::uint64_t lossy_values =
-      0;  ///< that the connector has not sent as they were; read, not applied
+  std::uint64_t lossy_values = 0;  ///< applied, and not as they were at the source
   std::map<std::string, std::uint64_t> skipped;  ///< by rule: debezium::name(SkipRule)
   std::uint64_t dead_letters = 0;                ///< records that were passed by for an error
   std::uint64_t parked = 0;                      ///< sound ones that were passed by behind those

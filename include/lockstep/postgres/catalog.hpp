@@ -24,8 +24,9 @@ struct TargetColumn {
   bool wants_value = false;      ///< NOT NULL, and neither a default nor a trigger gives a value
   bool not_null = false;
   bool is_domain = false;
-  int modifier = -1;            ///< pg_attribute.atttypmod, or a domain's; −1: none
-  bool has_loose_text = false;  ///< its collation takes different texts for equal
+  int modifier = -1;                  ///< pg_attribute.atttypmod, or a domain's; −1: none
+  bool has_loose_text = false;        ///< its collation takes different texts for equal
+  std::vector<std::string> labels{};  ///< of an enum, in its order
 
   bool is_array() const { return !array_type.empty(); }
 };
@@ -69,6 +70,9 @@ std::optional<TargetTable> read_table(pqxx::transaction_base& tx, const Relation
 /// than one.
 std::optional<TargetColumn> find_type(pqxx::transaction_base& tx, const std::string& name,
                                       const std::string& schema);
+
+/// `type`: an enum, as SQL.
+bool has_label(pqxx::transaction_base& tx, const std::string& type, const std::string& label);
 
 bool has_rows(pqxx::transaction_base& tx, const Relation& name);
 bool has_schema(pqxx::transaction_base& tx, const std::string& name);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct ParkedRow {
   std::int64_t letters = 0;
   std::string error;  ///< of the first
   std::string since;
+  std::optional<SourceTables> tables;  ///< that the partition's changes were of; nullopt: not known
 };
 
 /// The parked rows of one pipeline, for a tool. The daemon may run: it notices with the next change
