@@ -14,8 +14,9 @@ usage: tests/run.sh [TIER]
   integration  against a real Kafka and PostgreSQL
   e2e          the whole pipeline with Debezium
   faults       services and daemons that die, tables that are damaged
+  browser      the live page, in Chromium
   sanitized    what has threads of its own, with the thread sanitizer; the unit tests and a minute of fuzzing with the
-               others
+                others
   bench        how fast it is: prints figures, asserts nothing
   debian13     builds and runs the unit tests in a Debian 13 root under build/ (needs root)
   docker       what runs under Docker or systemd, with a Docker engine of the tests' own (needs root)
@@ -123,7 +124,7 @@ run_tests() {
 # Side by side: a lane of tests for each stack, what compiles or looks at sources with what they leave of the processor,
 # and the short tests without services.
 run_all() {
-  tools/packages.sh build tests lint stack
+  tools/packages.sh build tests lint stack browser
   begin_stack kafka kafka target
   begin_stack debezium
   stage build build all
@@ -151,12 +152,13 @@ run_tier() {
       finish stack-kafka
       run_tests -L '^integration$'
       ;;
-    e2e)
+    e2e | browser)
       tools/packages.sh build tests stack
+      [[ $1 != browser ]] || tools/packages.sh browser
       begin_stack debezium
       stage build build all
       finish stack-debezium
-      run_tests -L '^e2e$'
+      run_tests -L "^$1\$"
       ;;
     faults | sanitized)
       tools/packages.sh build tests lint stack

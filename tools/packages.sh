@@ -8,6 +8,7 @@ usage: tools/packages.sh GROUP...
 
   build   compilers and libraries to build lockstepd
   tests   what its tests need besides
+  browser  what tests/run.sh browser needs: Chromium, node and npm
   lint    what tools/lint.sh and the build with sanitizers need
   trixie  what makes the Debian 13 root of tests/run.sh debian13
   docker  the Docker engine of tests/run.sh docker
@@ -80,6 +81,12 @@ missing() {
         mapfile -t -O "${#wanted[@]}" wanted < <(sanitizers_package)
         wanted+=("${lint_packages[@]}")
         ;;
+      browser)
+        wanted+=(chromium)
+        # Whoever has them from elsewhere keeps them: the packages exclude each other.
+        command -v node >/dev/null || wanted+=(nodejs)
+        command -v npm >/dev/null || wanted+=(npm)
+        ;;
       trixie) wanted+=("${trixie_packages[@]}") ;;
       docker)
         wanted+=("${docker_packages[@]}")
@@ -136,7 +143,7 @@ main() {
   (($# > 0)) || usage_error
   for group in "$@"; do
     case $group in
-      build | tests | lint | trixie | docker | postgres | kafka | maven) groups+=("$group") ;;
+      build | tests | browser | lint | trixie | docker | postgres | kafka | maven) groups+=("$group") ;;
       stack) groups+=(postgres kafka maven) ;;
       -h | --help) usage && exit ;;
       *) usage_error ;;

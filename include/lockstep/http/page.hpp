@@ -1,0 +1,12 @@
+#pragma once
+
+#include <vector>
+
+#include "lockstep/http/message.hpp"
+
+namespace lockstep::http {
+
+/// The live page: / and the files that it asks for. It gets all else from the other routes.
+std::vector<Route> page_routes();
+
+}  // namespace lockstep::http

@@ -1,0 +1,34 @@
+#include "lockstep/http/page.hpp"
+
+#include <string>
+
+#include "page_files.hpp"
+
+namespace lockstep::http {
+
+namespace {
+
+std::string content_type(std::string_view name) {
+  const auto extension = name.substr(name.rfind('.') + 1);
+  if (extension == "html") return "text/html; charset=utf-8";
+  if (extension == "css") return "text/css; charset=utf-8";
+  if (extension == "js") return "text/javascript; charset=utf-8";
+  return "image/svg+xml";
+}
+
+}  // namespace
+
+std::vector<Route> page_routes() {
+  std::vector<Route> routes;
+  for (const auto& file : page_files()) {
+    const auto path = file.name == "index.html" ? "/" : "/" + std::string{file.name};
+    routes.push_back({"GET", path, Access::page, false, [file](const Request&) {
+                        return Response{.content_type = content_type(file.name),
+                                        .body = std::string{file.content},
+                                        .cache_control = "no-cache"};
+                      }});
+  }
+  return routes;
+}
+
+}  // namespace lockstep::http

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+namespace lockstep::http {
+
+/// A file of src/http/page, as it was when this was built.
+struct PageFile {
+  std::string_view name;
+  std::string_view content;
+};
+
+const std::vector<PageFile>& page_files();
+
+}  // namespace lockstep::http
