@@ -16,7 +16,7 @@ usage: tests/run.sh [TIER]
   faults       services and daemons that die, tables that are damaged
   browser      the live page, in Chromium
   sanitized    what has threads of its own, with the thread sanitizer; the unit tests and a minute of fuzzing with the
-                others
+               others
   bench        how fast it is: prints figures, asserts nothing
   debian13     builds and runs the unit tests in a Debian 13 root under build/ (needs root)
   docker       what runs under Docker or systemd, with a Docker engine of the tests' own (needs root)

@@ -15,6 +15,7 @@
 #include "check.hpp"
 #include "dead_letters.hpp"
 #include "lockstep/config/config.hpp"
+#include "lockstep/http/page.hpp"
 #include "lockstep/http/pipelines.hpp"
 #include "lockstep/http/server.hpp"
 #include "lockstep/live/live.hpp"
@@ -164,6 +165,7 @@ Result<Web, std::string> serve(const config::Config& whole, pipeline::Registry& 
       web.feed);
   auto routes = http::pipeline_routes(pipelines, LOCKSTEP_VERSION);
   for (auto& route : web.live->routes()) routes.push_back(std::move(route));
+  for (auto& route : http::page_routes()) routes.push_back(std::move(route));
   auto server = http::Server::start(
       {config.host, config.port, {config.token, config.allowed_hosts, config.allowed_origins}},
       std::move(routes), web.feed);
