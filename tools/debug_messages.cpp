@@ -95,7 +95,7 @@ class Messages {
   /// What of the topic is asked for.
   Stretches find_partitions(const std::string& topic);
   /// The newest that are asked for, oldest first.
-  std::vector<Message> newest(Stretches unread);
+  std::vector<Message> newest(const Stretches& bounds);
   /// Prints what comes from there on, up to `until`, or for ever.
   void stream(const std::map<TopicPartition, std::int64_t>& from, const Stretches* until);
   void print(const Message& message);
@@ -169,22 +169,24 @@ std::vector<Message> merge(std::map<TopicPartition, std::deque<Message>>& partit
   return merged;
 }
 
-std::vector<Message> Messages::newest(Stretches unread) {
+std::vector<Message> Messages::newest(const Stretches& bounds) {
   constexpr std::int64_t growth = 10;
   constexpr std::int64_t largest_stretch = 20'000;  // offsets of each partition at a time
   constexpr std::chrono::seconds patience{60};      // with one of them of each
   const std::size_t limit = options_.limit == 0 ? SIZE_MAX : options_.limit;
   std::map<TopicPartition, std::deque<Message>> found;
+  std::map<TopicPartition, std::int64_t> ends;  // of what is not read yet
+  for (const auto& [tp, bound] : bounds) ends[tp] = bound.end;
   std::int64_t size =
       std::min<std::int64_t>(largest_stretch, static_cast<std::int64_t>(options_.limit) + 10);
   for (; interrupted == 0; size = std::min(largest_stretch, size * growth)) {
     Stretches stretches;
-    for (auto& partition : unread) {
-      auto& [tp, rest] = partition;
-      if (rest.begin >= rest.end || found[tp].size() >= limit) continue;
-      const auto begin = std::max(rest.begin, rest.end - size);
-      stretches[tp] = {begin, rest.end};
-      rest.end = begin;
+    for (const auto& [tp, bound] : bounds) {
+      auto& end = ends[tp];
+      if (bound.begin >= end || found[tp].size() >= limit) continue;
+      const auto begin = std::max(bound.begin, end - size);
+      stretches[tp] = {begin, end};
+      end = begin;
     }
     if (stretches.empty()) break;
     std::map<TopicPartition, std::deque<Message>> read;
