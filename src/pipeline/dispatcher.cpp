@@ -63,7 +63,7 @@ void Dispatcher::take_answers(Time now) {
 void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
   auto& [batch, index, generation] = std::get<Writers::Apply>(answer.job);
   lanes_.served(index, answer.took);
-  if (answer.result) report_.applied(index, *batch, answer);
+  if (answer.result) report_.applied(index, *batch, answer.took, answer.spent);
   if (answer.result && !batch->changes.empty()) last_applied_ = now;
   const auto lane = lanes_.change(index);
   if (generation != lane->generation()) {  // its partitions have begun again since

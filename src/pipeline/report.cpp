@@ -91,7 +91,8 @@ void Report::sampled(Writers::Clock::duration fetch, Writers::Clock::duration de
   record_decode_.add(seconds_of(decode));
 }
 
-void Report::applied(std::size_t lane, const Batch& batch, const Writers::Answer& answer) {
+void Report::applied(std::size_t lane, const Batch& batch, Writers::Clock::duration took,
+                     const Spent& spent) {
   counters_.records += batch.records;
   counters_.changes += batch.changes.size();
   for (const auto& change : batch.changes) counters_.lossy_values += change.lossy_values;
@@ -102,15 +103,15 @@ void Report::applied(std::size_t lane, const Batch& batch, const Writers::Answer
     applied_[lane].delay.add(std::max(0.0, seconds_since(time.ts_us)), time.changes);
   }
   batch_changes_.add(static_cast<double>(batch.changes.size()));
-  batch_apply_.add(seconds_of(answer.took));
-  batch_commit_.add(seconds_of(answer.spent.commit));
+  batch_apply_.add(seconds_of(took));
+  batch_commit_.add(seconds_of(spent.commit));
   spent_.wait += seconds_of(batch.taken - batch.begun);
-  spent_.lock += seconds_of(answer.spent.lock);
-  spent_.sql += seconds_of(answer.spent.sql);
-  spent_.commit += seconds_of(answer.spent.commit);
+  spent_.lock += seconds_of(spent.lock);
+  spent_.sql += seconds_of(spent.sql);
+  spent_.commit += seconds_of(spent.commit);
   for (const auto& slice : batch.slices) {
     spdlog::debug("batch applied pipeline={} rows={} took_ms={} next={}@{}", pipeline_,
-                  batch.changes.size(), in_ms(answer.took), to_string(slice.partition), slice.next.value);
+                  batch.changes.size(), in_ms(took), to_string(slice.partition), slice.next.value);
     if (on_applied_) on_applied_(slice.partition, slice.next);
     if (slice.source_ts_us == 0) continue;
     newest_ts_us_ = applied_[lane].newest_ts_us = slice.source_ts_us;

@@ -40,7 +40,8 @@ class Report {
   void letter(const Letter& letter);
   /// What the connector has lost: tells it once per column.
   void lost(std::string_view topic, const debezium::Loss& loss);
-  void applied(std::size_t lane, const Batch& batch, const Writers::Answer& answer);
+  void applied(std::size_t lane, const Batch& batch, Writers::Clock::duration took,
+               const Spent& spent = {});
   /// Whether what the next record takes is to be measured.
   bool samples_next() noexcept { return ++records_seen_ % one_record_in == 0; }
   void sampled(Writers::Clock::duration fetch, Writers::Clock::duration decode);
