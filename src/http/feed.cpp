@@ -78,13 +78,18 @@ void Feed::publish(std::string text) {
   const auto shared = std::make_shared<const std::string>(std::move(text));
   const Lock lock{mutex_};
   remembered_.push_back(shared);
-  if (remembered_.size() > most_remembered) remembered_.pop_front();
+  remembered_bytes_ += shared->size();
+  while (remembered_.size() > most_remembered || remembered_bytes_ > FeedClient::most_bytes / 2) {
+    remembered_bytes_ -= remembered_.front()->size();
+    remembered_.pop_front();
+  }
   for (const auto& [id, client] : clients_) client->push(shared);
 }
 
 void Feed::begin(std::string text) {
   const Lock lock{mutex_};
   remembered_.clear();
+  remembered_bytes_ = 0;
   first_ = text.empty() ? nullptr : std::make_shared<const std::string>(std::move(text));
   if (!first_) return;
   for (const auto& [id, client] : clients_) client->push(first_);

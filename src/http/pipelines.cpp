@@ -56,7 +56,8 @@ class Pipelines {
       if (!status) return error(503, "no answer", status.error());
       auto topics = topics_named(*status, request.parameters[1]);
       if (topics.empty()) {
-        return error(404, "no such table", "GET /status lists them, by topic; schema.table will do");
+        return error(404, "no such table",
+                     "GET /status lists them, by topic; schema.table will do");
       }
       if (topics.size() > 1) {
         return error(409, "several tables", "of that name are " + joined(topics) + ": say which");
@@ -124,9 +125,8 @@ std::vector<Route> pipeline_routes(pipeline::Registry& pipelines, const std::str
       {"GET", "/readyz", Access::open, true, [all](const auto&) { return all->readyz(); }},
       {"GET", "/metrics", Access::open, true, [all](const auto&) { return all->metrics(); }},
       {"GET", "/status", Access::page, true, [all](const auto&) { return all->status(); }}};
-  for (const auto& [word, verb] : {std::pair{"pause", Verb::pause},
-                                   {"resume", Verb::resume},
-                                   {"retry", Verb::retry}}) {
+  for (const auto& [word, verb] :
+       {std::pair{"pause", Verb::pause}, {"resume", Verb::resume}, {"retry", Verb::retry}}) {
     const auto tell = [all, verb = verb, word = std::string{word}](const Request& request) {
       return all->tell(request, verb, word);
     };

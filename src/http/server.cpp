@@ -87,7 +87,9 @@ class Session;
 /// What the connections share. Threads: the server's.
 struct Shared {
   Shared(ServerConfig with_config, std::vector<Route> with_routes, std::shared_ptr<Feed> with_feed)
-      : config{std::move(with_config)}, routes{std::move(with_routes)}, feed{std::move(with_feed)} {}
+      : config{std::move(with_config)},
+        routes{std::move(with_routes)},
+        feed{std::move(with_feed)} {}
 
   const ServerConfig config;
   const std::vector<Route> routes;
@@ -95,7 +97,7 @@ struct Shared {
   std::size_t waiting_requests = 0;
   std::size_t connections = 0;
   std::list<std::weak_ptr<Session>> idle;  ///< the longest first
-  asio::io_context io{1};                  // its end is that of the connections, which use the above
+  asio::io_context io{1};  // its end is that of the connections, which use the above
   asio::thread_pool waiting{1};
 };
 
@@ -123,8 +125,9 @@ class WebSocket : public std::enable_shared_from_this<WebSocket> {
     const auto protocol = header(request, "Sec-WebSocket-Protocol");
     stream_.set_option(websocket::stream_base::decorator{[protocol](auto& response) {
       // A browser hangs up unless one of its protocols is taken: the first, which holds no token.
-      if (protocol) response.set(bhttp::field::sec_websocket_protocol,
-                                 protocol->substr(0, protocol->find(',')));
+      if (protocol)
+        response.set(bhttp::field::sec_websocket_protocol,
+                     protocol->substr(0, protocol->find(',')));
     }});
     stream_.async_accept(request, [self = shared_from_this()](error_code failed) {
       if (!failed) self->join();
@@ -165,8 +168,8 @@ class WebSocket : public std::enable_shared_from_this<WebSocket> {
     if (!sent_) {
       const auto dropped = client_->take_dropped();
       if (dropped == 0) return;
-      sent_ = std::make_shared<const std::string>("{\"type\":\"dropped\",\"texts\":" +
-                                                  std::to_string(dropped) + "}");
+      sent_ = std::make_shared<const std::string>(
+          "{\"type\":\"dropped\",\"texts\":" + std::to_string(dropped) + "}");
     }
     writing_ = true;
     stream_.text(true);

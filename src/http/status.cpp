@@ -60,9 +60,8 @@ Json table(const pipeline::LaneStatus& lane) {
 }
 
 Json pipeline_json(const View& view) {
-  Json json{{"name", view.name},
-            {"state", view.running ? "running" : "ended"},
-            {"cause", view.cause}};
+  Json json{
+      {"name", view.name}, {"state", view.running ? "running" : "ended"}, {"cause", view.cause}};
   if (!view.status) return json;
   const auto& status = *view.status;
   json["why_slow"] = bottleneck(status);

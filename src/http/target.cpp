@@ -60,8 +60,8 @@ std::optional<Target> parse_target(std::string_view target) {
   for (const auto part : split(target.substr(question + 1), '&')) {
     const auto equals = part.find('=');
     auto name = decode(part.substr(0, equals), true);
-    auto value =
-        decode(equals == std::string_view::npos ? std::string_view{} : part.substr(equals + 1), true);
+    auto value = decode(
+        equals == std::string_view::npos ? std::string_view{} : part.substr(equals + 1), true);
     if (!name || !value) return std::nullopt;
     if (!name->empty()) parsed.query[*std::move(name)] = *std::move(value);
   }

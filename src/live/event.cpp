@@ -9,6 +9,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t longest_text = 240;
+constexpr std::size_t longest_row = 16 * 1024;
 constexpr std::size_t longest_record = 256 * 1024;  // of more it says only that it is there
 constexpr std::int64_t largest_exact = std::int64_t{1} << 53;
 
@@ -38,11 +39,21 @@ void shorten(Json& value, bool& cut) {
   }
 }
 
-/// The columns of a row or key.
+/// The columns of a row or key, as far as there is room.
 Json row_of(const Json& object, bool& cut) {
   if (!object.is_object()) return nullptr;
-  Json row = object;
-  for (auto& column : row) shorten(column, cut);
+  Json row = Json::object();
+  std::size_t size = 0;
+  for (const auto& [name, value] : object.items()) {
+    Json column = value;
+    shorten(column, cut);
+    size += name.size() + (column.is_string() ? column.get_ref<const std::string&>().size() : 16);
+    if (size > longest_row) {
+      cut = true;
+      break;
+    }
+    row[name] = std::move(column);
+  }
   return row;
 }
 
@@ -76,7 +87,8 @@ Json event_of(const Raw& record) {
              {"source_ts_us", nullptr},
              {"tx", nullptr},
              {"cut", false}};
-  const auto size = (record.key ? record.key->size() : 0) + (record.value ? record.value->size() : 0);
+  const auto size =
+      (record.key ? record.key->size() : 0) + (record.value ? record.value->size() : 0);
   if (size > longest_record) {
     event["cut"] = true;
     return event;

@@ -27,7 +27,7 @@ using Json = nlohmann::ordered_json;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr milliseconds window{100};          // a text is about this much time
+constexpr milliseconds window{100};  // a text is about this much time
 constexpr milliseconds look_for_clients{250};
 constexpr seconds look_for_topics{2};
 constexpr seconds after_failure{1};
@@ -50,8 +50,12 @@ std::int64_t now_ms() {
 }
 
 Raw raw(const kafka::Message& message) {
-  return {std::string{message.topic()}, message.partition(), message.offset().value,
-          message.time_ms(), message.key(), message.value()};
+  return {std::string{message.topic()},
+          message.partition(),
+          message.offset().value,
+          message.time_ms(),
+          message.key(),
+          message.value()};
 }
 
 /// A number of a query; nullopt: it is none.
@@ -164,10 +168,9 @@ class Live::Impl {
       if (begin < log.end) stretches[tp] = {begin, one ? std::min(begin + most, log.end) : log.end};
     }
     std::vector<kafka::Message> read;
-    if (auto done_reading = (*reader)->read(stretches, brokers_deadline,
-                                            [&](kafka::Message message) {
-                                              read.push_back(std::move(message));
-                                            });
+    if (auto done_reading =
+            (*reader)->read(stretches, brokers_deadline,
+                            [&](kafka::Message message) { read.push_back(std::move(message)); });
         !done_reading) {
       return unreachable(done_reading.error());
     }
@@ -275,8 +278,7 @@ class Live::Impl {
       if (!polled) return polled.error();
       if (!polled->message) continue;
       ++read;
-      const TopicPartition tp{std::string{polled->message->topic()},
-                              polled->message->partition()};
+      const TopicPartition tp{std::string{polled->message->topic()}, polled->message->partition()};
       next_[tp] = polled->message->offset().value + 1;
       auto& seen = seen_[tp.topic];
       ++seen.arrived;

@@ -1,6 +1,6 @@
 // Who may see rows and change what is going on, and what is no proper request.
-#include "catch.hpp"
 #include "lockstep/http/access.hpp"
+#include "catch.hpp"
 #include "target.hpp"
 
 using namespace lockstep::http;
@@ -43,8 +43,8 @@ TEST_CASE("access: without a token only this machine, with one whoever shows it"
 }
 
 TEST_CASE("access: a name that is not ours is a page that points its own here") {
-  for (const std::string host : {"localhost", "LOCALHOST:8000", "127.0.0.1:8000", "10.1.2.3",
-                                 "[::1]:8000", "[fe80::1]"}) {
+  for (const std::string host :
+       {"localhost", "LOCALHOST:8000", "127.0.0.1:8000", "10.1.2.3", "[::1]:8000", "[fe80::1]"}) {
     CHECK(answer({}, local(host)) == 200);
   }
   for (const std::string host : {"", "evil.example", "evil.example:8000", "localhost.evil.example",
@@ -52,7 +52,8 @@ TEST_CASE("access: a name that is not ours is a page that points its own here") 
     INFO(host);
     CHECK(answer({}, local(host)) == 403);
     CHECK(answer({}, local(host), Access::page) == 403);
-    CHECK(answer({}, local(host), Access::open) == 200);  // probes and scrapers have their own names
+    CHECK(answer({}, local(host), Access::open) ==
+          200);  // probes and scrapers have their own names
   }
   const AccessRules rules{.token = "", .hosts = {"ops.example"}, .origins = {}};
   CHECK(answer(rules, local("OPS.example:443")) == 200);
@@ -87,8 +88,7 @@ TEST_CASE("target: is taken apart and decoded") {
   const auto target = parse_target("/a%20b/%2Fc/?x=1&y=a+b%26&x=2&z&=w#f");
   REQUIRE(target);
   CHECK(target->segments == std::vector<std::string>{"a b", "/c"});
-  CHECK(target->query ==
-        std::map<std::string, std::string>{{"x", "2"}, {"y", "a b&"}, {"z", ""}});
+  CHECK(target->query == std::map<std::string, std::string>{{"x", "2"}, {"y", "a b&"}, {"z", ""}});
   CHECK(parse_target("/")->segments.empty());
   for (const auto* bad : {"", "a", "*", "http://x/", "/%", "/%4", "/%4g", "/%00", "/a?b=%0a"}) {
     INFO(bad);

@@ -1,6 +1,6 @@
 // A feed: no client holds up another, or the publisher.
-#include "catch.hpp"
 #include "lockstep/http/feed.hpp"
+#include "catch.hpp"
 
 using namespace lockstep::http;
 
@@ -32,14 +32,18 @@ TEST_CASE("feed: who does not take loses the newest, and is told how many") {
   CHECK(slow->take_dropped() == 0);
   CHECK(*slow->take() == "0");
 
-  const auto large = feed.join("large", [] {});
+  Feed large;
+  const auto client = large.join("client", [] {});
   const std::string half(FeedClient::most_bytes / 2 + 1, 'x');
-  feed.publish(half);
-  feed.publish(half);
-  CHECK(large->take_dropped() == 1);
-  REQUIRE(large->take());
-  feed.publish(std::string(2 * FeedClient::most_bytes, 'x'));  // alone, it may be larger
-  CHECK(large->take_dropped() == 0);
+  large.publish(half);
+  large.publish(half);
+  CHECK(client->take_dropped() == 1);
+  REQUIRE(client->take());
+  large.publish(std::string(2 * FeedClient::most_bytes, 'x'));  // alone, it may be larger
+  CHECK(client->take_dropped() == 0);
+  // Who comes late is not sent more than that.
+  const auto late = large.join("late", [] {});
+  CHECK(late->take_dropped() == 0);
 }
 
 TEST_CASE("feed: a second client of the same id replaces the first") {

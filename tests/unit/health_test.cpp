@@ -120,14 +120,15 @@ TEST_CASE("metrics: each has a type, a help, and comes once with its labels") {
                                                    .lag = 4});
   view.status->lanes.front().delay.add(0.02, 5);
   view.status->lanes.front().topic = "with \"quotes\"";
-  const auto text = metrics_text({view, {.name = "gone", .running = false, .cause = "x",
-                                         .silent_for = {}, .status = {}}},
-                                 "1.2.3");
+  const auto text = metrics_text(
+      {view, {.name = "gone", .running = false, .cause = "x", .silent_for = {}, .status = {}}},
+      "1.2.3");
   std::istringstream lines{text};
   std::set<std::string> seen;
   std::set<std::string> typed;
   for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("# TYPE ")) CHECK(typed.insert(line.substr(7, line.find(' ', 7) - 7)).second);
+    if (line.starts_with("# TYPE "))
+      CHECK(typed.insert(line.substr(7, line.find(' ', 7) - 7)).second);
     if (line.starts_with("#")) continue;
     CHECK(seen.insert(line.substr(0, line.rfind(' '))).second);
   }
@@ -138,9 +139,12 @@ TEST_CASE("metrics: each has a type, a help, and comes once with its labels") {
   has("lockstep_pipeline_up{pipeline=\"gone\"} 0");
   has("lockstep_pipeline_up{pipeline=\"replica\"} 1");
   has("lockstep_messages_skipped_total{pipeline=\"replica\",rule=\"heartbeat\"} 3");
-  has("lockstep_lag_messages{pipeline=\"replica\",topic=\"with \\\"quotes\\\"\",partition=\"0\"} 4");
-  has("lockstep_table_state{pipeline=\"replica\",topic=\"with \\\"quotes\\\"\",state=\"reading\"} 1");
-  has("lockstep_table_state{pipeline=\"replica\",topic=\"with \\\"quotes\\\"\",state=\"stopped\"} 0");
+  has("lockstep_lag_messages{pipeline=\"replica\",topic=\"with \\\"quotes\\\"\",partition=\"0\"} "
+      "4");
+  has("lockstep_table_state{pipeline=\"replica\",topic=\"with \\\"quotes\\\"\",state=\"reading\"} "
+      "1");
+  has("lockstep_table_state{pipeline=\"replica\",topic=\"with \\\"quotes\\\"\",state=\"stopped\"} "
+      "0");
   has("lockstep_source_to_target_seconds_bucket{pipeline=\"replica\",topic=\"with "
       "\\\"quotes\\\"\",le=\"0.01\"} 0");
   has("lockstep_source_to_target_seconds_bucket{pipeline=\"replica\",topic=\"with "
@@ -148,7 +152,8 @@ TEST_CASE("metrics: each has a type, a help, and comes once with its labels") {
   CHECK(typed.count("process_resident_memory_bytes") == 1);
 }
 
-TEST_CASE("metrics: the alerts, the dashboard and the reference name what there is, and all of it") {
+TEST_CASE(
+    "metrics: the alerts, the dashboard and the reference name what there is, and all of it") {
   auto view = working();
   view.status->counters.skipped["heartbeat"] = 1;
   view.status->lanes.front().partitions.push_back({.partition = 0,
@@ -173,7 +178,8 @@ TEST_CASE("metrics: the alerts, the dashboard and the reference name what there 
     }
     return names;
   };
-  for (const std::string file : {"config/prometheus-alerts.yaml", "config/grafana-dashboard.json"}) {
+  for (const std::string file :
+       {"config/prometheus-alerts.yaml", "config/grafana-dashboard.json"}) {
     const auto names = named_in(file);
     CHECK(names.size() > 5);
     for (const auto& name : names) {

@@ -18,8 +18,10 @@ using std::chrono::seconds;
 namespace {
 
 std::vector<Route> routes() {
-  return {{"GET", "/open", Access::open, false, [](const Request&) { return Response{.body = "open"}; }},
-          {"GET", "/page", Access::page, false, [](const Request&) { return Response{.body = "page"}; }},
+  return {{"GET", "/open", Access::open, false,
+           [](const Request&) { return Response{.body = "open"}; }},
+          {"GET", "/page", Access::page, false,
+           [](const Request&) { return Response{.body = "page"}; }},
           {"POST", "/echo/{what}", Access::guarded, true,
            [](const Request& request) {
              const auto x = request.query.find("x");
@@ -27,9 +29,8 @@ std::vector<Route> routes() {
                                      (x == request.query.end() ? "" : x->second) + "|" +
                                      request.body + "|" + request.who};
            }},
-          {"GET", "/throws", Access::open, true, [](const Request&) -> Response {
-             throw std::runtime_error{"no"};
-           }}};
+          {"GET", "/throws", Access::open, true,
+           [](const Request&) -> Response { throw std::runtime_error{"no"}; }}};
 }
 
 struct Served {
@@ -64,13 +65,15 @@ TEST_CASE("server: routes by method and path, and says what there is instead") {
   const auto failed = web_call(served.port, "GET", "/throws");
   CHECK(failed.status == 500);
   CHECK(nlohmann::json::parse(failed.body).at("detail") == "no");
-  for (const auto* header : {"x-content-type-options", "content-security-policy", "cache-control"}) {
+  for (const auto* header :
+       {"x-content-type-options", "content-security-policy", "cache-control"}) {
     CHECK(head.headers.count(header) == 1);
   }
 }
 
 TEST_CASE("server: guards what it is told to") {
-  const Served served{{.token = "0123456789abcdef", .hosts = {}, .origins = {"https://ops.example"}}};
+  const Served served{
+      {.token = "0123456789abcdef", .hosts = {}, .origins = {"https://ops.example"}}};
   CHECK(web_call(served.port, "GET", "/open").status == 200);
   CHECK(web_call(served.port, "POST", "/echo/x").status == 401);
   const WebHeaders shown{{"Authorization", "Bearer 0123456789abcdef"}};
@@ -143,7 +146,7 @@ TEST_CASE("server: a thousand idle connections make room for one that has someth
   std::vector<std::unique_ptr<WebConnection>> idle;
   for (int i = 0; i < 900; ++i) idle.push_back(std::make_unique<WebConnection>(served.port));
   CHECK(web_call(served.port, "GET", "/open").status == 200);
-  CHECK(idle.front()->is_closed(seconds{5}));        // the longest idle
+  CHECK(idle.front()->is_closed(seconds{5}));  // the longest idle
   CHECK_FALSE(idle.back()->is_closed(milliseconds{0}));
 }
 
@@ -174,9 +177,8 @@ TEST_CASE("server: a route that waits holds up no other") {
   eventually(seconds{5}, "one is under way", [&] { return begun > 0; });
   CHECK(web_call(served.port, "GET", "/open").body == "open");
   // More than may wait are told so at once.
-  eventually(seconds{5}, "no more are taken", [&] {
-    return web_call(served.port, "POST", "/echo/x").status == 503;
-  });
+  eventually(seconds{5}, "no more are taken",
+             [&] { return web_call(served.port, "POST", "/echo/x").status == 503; });
   go.set_value();
   CHECK(waiting.front()->receive_all(seconds{5}).find("waited") != std::string::npos);
 }
@@ -226,8 +228,8 @@ TEST_CASE("server: a browser that does not read holds up neither the publisher n
 
 TEST_CASE("server: an address that is taken, or none, is an error that says which") {
   const Served served;
-  const auto taken = Server::start(
-      {"127.0.0.1", static_cast<std::uint16_t>(served.port), {}}, routes());
+  const auto taken =
+      Server::start({"127.0.0.1", static_cast<std::uint16_t>(served.port), {}}, routes());
   REQUIRE_FALSE(taken);
   CHECK(taken.error() ==
         "can't listen on 127.0.0.1:" + std::to_string(served.port) + ": Address already in use");

@@ -14,9 +14,10 @@ namespace lockstep::http {
 /// may not, nor may a page that has made its own name point to us (DNS rebinding): a browser must
 /// name us by an address, as localhost, or as one of `hosts`.
 struct AccessRules {
-  std::string token;                 ///< empty: none
-  std::vector<std::string> hosts;    ///< names, without ports
-  std::vector<std::string> origins;  ///< of pages that may call us all the same: https://ops.example
+  std::string token;               ///< empty: none
+  std::vector<std::string> hosts;  ///< names, without ports
+  std::vector<std::string>
+      origins;  ///< of pages that may call us all the same: https://ops.example
 };
 
 /// What a request says of where it comes from.
@@ -25,7 +26,7 @@ struct Caller {
   std::string host;                       ///< Host
   std::optional<std::string> origin;      ///< Origin: browsers send it, others don't
   std::optional<std::string> fetch_site;  ///< Sec-Fetch-Site
-  std::string token;                      ///< Authorization: Bearer …, or of a WebSocket's protocol
+  std::string token;  ///< Authorization: Bearer …, or of a WebSocket's protocol
 };
 
 /// Why the caller does not get through; nullopt: it does. Pure.

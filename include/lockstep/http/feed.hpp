@@ -47,7 +47,7 @@ class FeedClient {
 class Feed {
  public:
   static constexpr std::size_t most_clients = 100;
-  static constexpr std::size_t most_remembered = 100;  ///< texts
+  static constexpr std::size_t most_remembered = 100;  ///< texts, and half of a client's bytes
 
   /// nullptr: there are most_clients already. A client of the same id is replaced.
   std::shared_ptr<FeedClient> join(const std::string& id, std::function<void()> wake);
@@ -64,6 +64,7 @@ class Feed {
   std::map<std::string, std::shared_ptr<FeedClient>> clients_ LOCKSTEP_GUARDED_BY(mutex_);
   FeedClient::Text first_ LOCKSTEP_GUARDED_BY(mutex_);
   std::deque<FeedClient::Text> remembered_ LOCKSTEP_GUARDED_BY(mutex_);
+  std::size_t remembered_bytes_ LOCKSTEP_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace lockstep::http

@@ -12,8 +12,8 @@ namespace lockstep::http {
 
 /// A request as a handler sees it.
 struct Request {
-  std::string method;                        ///< in capitals
-  std::vector<std::string> parameters;       ///< what stood for the {…} of the route's path, decoded
+  std::string method;                   ///< in capitals
+  std::vector<std::string> parameters;  ///< what stood for the {…} of the route's path, decoded
   std::map<std::string, std::string> query;  ///< decoded; of a name that comes twice the last
   std::string body;
   std::string who;  ///< address and port, and whether a token was shown: for the log
