@@ -38,8 +38,10 @@ class Reader::Impl {
 };
 
 Result<Done, KafkaError> Reader::Impl::open(const ConsumerConfig& config) {
-  auto conf =
-      make_conf(RD_KAFKA_CONSUMER, config.brokers, consumer_defaults(config), config.properties);
+  auto defaults = consumer_defaults(config);
+  // librdkafka assigns nothing without a name here, though the group is never joined.
+  if (config.group.empty()) defaults["group.id"] = "lockstep";
+  auto conf = make_conf(RD_KAFKA_CONSUMER, config.brokers, std::move(defaults), config.properties);
   if (!conf) return conf.error();
   rd_kafka_conf_set_opaque(conf->get(), &cause_);
   rd_kafka_conf_set_error_cb(conf->get(), [](rd_kafka_t*, int err, const char* text, void* cause) {

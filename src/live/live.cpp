@@ -12,7 +12,7 @@
 #include <set>
 #include <stop_token>
 #include <thread>
-#include <tuple>
+#include <utility>
 
 #include "event.hpp"
 #include "lockstep/kafka/reader.hpp"
@@ -207,10 +207,14 @@ class Live::Impl {
         rest(stop, look_for_clients);
         continue;
       }
-      if (auto looked = look(stop); !looked) {
-        spdlog::warn("the live page gets nothing: {}", looked.error().message);
-        rest(stop, after_failure);
+      const auto looked = look(stop);
+      if (looked) continue;
+      // The same cause every second is no news.
+      if (looked.error().message != failure_) {
+        failure_ = looked.error().message;
+        spdlog::warn("the live page gets nothing, trying on: {}", failure_);
       }
+      rest(stop, after_failure);
     }
   }
 
@@ -235,6 +239,7 @@ class Live::Impl {
       }
       auto read = read_window(begin + window);
       if (!read) return read.error();
+      if (!std::exchange(failure_, {}).empty()) spdlog::info("the live page goes on");
       publish();
       if (*read == Window::full) {
         if (auto jumped = jump(); !jumped) return jumped;
@@ -345,6 +350,7 @@ class Live::Impl {
   std::unique_ptr<kafka::Reader> reader_;
   std::map<TopicPartition, std::int64_t> next_;  ///< to be read
   std::map<std::string, Seen> seen_;             ///< since the last text
+  std::string failure_;                          ///< that was told last; empty: it went on
 
   Mutex mutex_;
   std::condition_variable_any woken_;
