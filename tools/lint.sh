@@ -36,7 +36,7 @@ format() {
   if [[ ${1:-} == --fix ]]; then
     sources | xargs $program -i
   else
-    sources | xargs $program --dry-run --Werror --ferror-limit=1 2>&1 | grep -E 'error:' && return 1
+    { sources | xargs $program --dry-run --Werror --ferror-limit=1 2>&1 || true; } | grep -E 'error:' && return 1
     return 0
   fi
 }

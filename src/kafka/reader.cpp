@@ -38,10 +38,11 @@ class Reader::Impl {
 };
 
 Result<Done, KafkaError> Reader::Impl::open(const ConsumerConfig& config) {
-  auto defaults = consumer_defaults(config);
-  // librdkafka assigns nothing without a name here, though the group is never joined.
-  if (config.group.empty()) defaults["group.id"] = "lockstep";
-  auto conf = make_conf(RD_KAFKA_CONSUMER, config.brokers, std::move(defaults), config.properties);
+  ConsumerConfig named = config;
+  // librdkafka assigns nothing to a consumer without one, although it never joins.
+  if (named.group.empty()) named.group = "lockstep.reader";
+  auto conf =
+      make_conf(RD_KAFKA_CONSUMER, named.brokers, consumer_defaults(named), named.properties);
   if (!conf) return conf.error();
   rd_kafka_conf_set_opaque(conf->get(), &cause_);
   rd_kafka_conf_set_error_cb(conf->get(), [](rd_kafka_t*, int err, const char* text, void* cause) {

@@ -98,8 +98,9 @@ class Live::Impl {
       : config_{std::move(config)}, feed_{std::move(feed)} {
     consumer_.brokers = config_.brokers;
     consumer_.properties = config_.properties;
-    consumer_.queue_bytes = 64 * 1024;
-    // Most of what is fetched is not looked at: little at a time.
+    // Most of what is fetched is not looked at: little at a time. The queue takes several fetches:
+    // librdkafka's thread sleeps for up to a second when it finds it full.
+    consumer_.queue_bytes = 1024 * 1024;
     consumer_.properties.try_emplace("max.partition.fetch.bytes", "65536");
     thread_ = std::jthread{[this](const std::stop_token& stop) { work(stop); }};
   }
@@ -235,6 +236,7 @@ class Live::Impl {
       const auto begin = Clock::now();
       if (begin >= topics_at) {
         if (auto followed = follow(); !followed) return followed;
+        if (auto jumped = jump(most_read); !jumped) return jumped;
         topics_at = begin + look_for_topics;
       }
       auto read = read_window(begin + window);
@@ -242,7 +244,7 @@ class Live::Impl {
       if (!std::exchange(failure_, {}).empty()) spdlog::info("the live page goes on");
       publish();
       if (*read == Window::full) {
-        if (auto jumped = jump(); !jumped) return jumped;
+        if (auto jumped = jump(shown_of_topic); !jumped) return jumped;
         rest(stop, std::chrono::duration_cast<milliseconds>(begin + window - Clock::now()));
       }
     }
@@ -293,21 +295,24 @@ class Live::Impl {
     return Window::full;
   }
 
-  /// To near the ends.
-  Result<Done, kafka::KafkaError> jump() {
+  /// To near the ends, where more than `behind` records are before them.
+  Result<Done, kafka::KafkaError> jump(std::size_t behind) {
     std::map<std::string, int> topics;
     for (const auto& [tp, next] : next_) {
       topics[tp.topic] = std::max(topics[tp.topic], tp.partition + 1);
     }
     const auto bounds = reader_->bounds(topics, brokers_deadline);
     if (!bounds) return bounds.error();
+    bool any = false;
     for (const auto& [tp, log] : *bounds) {
       auto& next = next_[tp];
+      if (log.end - next <= static_cast<std::int64_t>(behind)) continue;
+      any = true;
       const auto there = log.end - static_cast<std::int64_t>(shown_of_topic);
-      if (there <= next) continue;
       seen_[tp.topic].arrived += static_cast<std::uint64_t>(there - next);
       next = there;
     }
+    if (!any) return done;
     return reader_->assign(next_);
   }
 

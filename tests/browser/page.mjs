@@ -122,6 +122,10 @@ test('of a row that was not seen, what a delete makes up is not shown', async ()
   await sql(`INSERT INTO ${TABLE} VALUES (${id}, 'gone', 1, 'unseen')`);
   await sql(`INSERT INTO ${TABLE} SELECT i, 'others' FROM generate_series(${lastId + 1}, ${lastId + 12}) i`);
   lastId += 12;
+  await until('all are in the topic', async () => {
+    const newest = await fetch(`${PAGE_URL}topics/${topicOf(TABLE)}/messages?limit=20`); // markers count
+    return (await newest.text()).includes(`\\"id\\":${lastId}`);
+  });
   const page = await open(); // gets the last ten, of which the row is none
   await rows(page, 'c', lastId).waitFor();
   assert.equal(await rows(page, 'c', id).count(), 0);
