@@ -26,7 +26,8 @@ usage: ./setup.sh [up|down|reset|status|logs [SERVICE]] [--engine docker|local]
   --engine local   as plain processes, data in .local/
                    (the engine of the first `up` stays until `reset`)
 
-Ports: SOURCE_PORT (5432)  TARGET_PORT (5433)  KAFKA_PORT (9092)  CONNECT_PORT (8083), for example
+Ports: SOURCE_PORT (5432)  TARGET_PORT (5433)  KAFKA_PORT (9092)  CONNECT_PORT (8083)
+  HTTP_PORT (8000), for example
   SOURCE_PORT=15432 ./setup.sh
 Moved ports are written into .env, where Docker Compose, lockstepd and the tools find them.
 END
@@ -57,7 +58,7 @@ read_ports() {
 # Only lines of ours are touched: the file may be the user's.
 remember_ports() {
   local variable lines=()
-  for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT; do
+  for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT HTTP_PORT; do
     [[ ${!variable} == "${default_port[$variable]}" ]] || lines+=("$variable=${!variable}")
   done
   # The configuration names Kafka by address.
@@ -106,6 +107,9 @@ build() {
 # Started anew each time: it may have been rebuilt, or the configuration changed.
 start_daemon() {
   stop_daemon
+  if port_taken "$HTTP_PORT"; then
+    die "port $HTTP_PORT for lockstepd is taken: stop what uses it, or choose another with HTTP_PORT=..."
+  fi
   step lockstepd "--config config/lockstep.yaml"
   # All of it named, so that a variable of the user's cannot send the sample rows to another database.
   KAFKA_BROKERS=127.0.0.1:$KAFKA_PORT TARGET_HOST=127.0.0.1 TARGET_PASSWORD=lockstep \
@@ -147,6 +151,8 @@ local_logs() {
   if [[ ${1:-} == lockstepd ]]; then exec tail -n 40 -F "$(log_of lockstepd)"; fi
   local_stack logs "$@"
 }
+
+local_page() { printf 'http://localhost:%s/\n' "$HTTP_PORT"; }
 
 local_hints() {
   cat <<END
@@ -190,6 +196,7 @@ docker_up() {
   mkdir -p "$LOG_DIR"
   compose build >"$(log_of images)" 2>&1 || fail_with_log images "an image could not be built"
   remember
+  remember_token
   step stack "PostgreSQL source and target, Kafka, Kafka Connect"
   compose up -d source target kafka connect >"$(log_of containers)" 2>&1 ||
     fail_with_log containers "the containers did not start: see also ./setup.sh logs"
@@ -206,11 +213,22 @@ docker_up() {
     fail_with_log containers "lockstepd did not start"
 }
 
+# Into a container nobody comes from loopback: without a token its page would show nothing.
+remember_token() {
+  if [[ -z ${HTTP_TOKEN:-} ]] && ! grep -qs '^HTTP_TOKEN=.' .env; then
+    printf 'HTTP_TOKEN=%s\n' "$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')" >>.env
+  fi
+}
+
+docker_page() {
+  printf 'http://localhost:%s/#token=%s\n' "$HTTP_PORT" "${HTTP_TOKEN:-$(sed -n 's/^HTTP_TOKEN=//p' .env | tail -n 1)}"
+}
+
 # Of those that no container of ours holds already.
 docker_check_ports() {
   local variable published
   published=$(docker ps --filter "label=com.docker.compose.project.working_dir=$project" --format '{{.Ports}}')
-  for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT CONNECT_PORT; do
+  for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT CONNECT_PORT HTTP_PORT; do
     if [[ $published != *":${!variable}->"* ]] && port_taken "${!variable}"; then
       die "port ${!variable} is taken: stop what uses it, or choose another with $variable=..."
     fi
@@ -243,6 +261,7 @@ docker_down() { compose down; }
 
 docker_reset() {
   compose down --volumes
+  if [[ -f .env ]]; then sed -i '/^HTTP_TOKEN=/d' .env; fi
   rm -rf "$STATE_DIR"
 }
 
@@ -319,6 +338,7 @@ target     postgresql://postgres:postgres@localhost:$TARGET_PORT/target_db
 kafka      127.0.0.1:$KAFKA_PORT
 connect    http://127.0.0.1:$CONNECT_PORT
 lockstepd  ./setup.sh logs lockstepd
+live page  $("${engine}_page")
 
 Try next:
 END

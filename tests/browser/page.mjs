@@ -427,6 +427,12 @@ test('where a token is needed it is asked for, kept for the window, and used for
   assert.equal(await page.locator('#token-dialog[open]').count(), 0);
 });
 
+test('a token behind the # is taken, and does not stay there', async () => {
+  const page = await open({ url: GUARDED_URL, hash: '#token=open-sesame-and-more' });
+  assert.equal(new URL(page.url()).hash, '');
+  assert.equal(await page.locator('#token-dialog[open]').count(), 0);
+});
+
 const devices = {
   desk: { viewport: { width: 1440, height: 900 } },
   phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true },

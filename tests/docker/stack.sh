@@ -31,13 +31,17 @@ log_has() { grep -q -- "$2" <<<"$(compose logs "$1" 2>&1)"; } # SERVICE TEXT
 
 cd "$project" || exit 1
 work_in_copy "$project/build/docker/stack"
-unset SOURCE_PORT TARGET_PORT KAFKA_PORT CONNECT_PORT
+unset SOURCE_PORT TARGET_PORT KAFKA_PORT CONNECT_PORT HTTP_PORT
 printf '%s\n' "with $(compose version 2>&1 | head -n 1)"
 
 # The first start, one port moved, and what its end tells one to try.
 expect 0 'holds what the source holds: 5 users, 6 orders, 5 super_heroes, 3 package_status' env SOURCE_PORT=15432 ./setup.sh --engine docker
 ((failures == 0)) || end_of_checks # without a stack there is nothing to look at
 expect_that "the moved port is in .env" grep -q '^SOURCE_PORT=15432$' .env
+expect_that "the page's token is in .env" grep -qE '^HTTP_TOKEN=[0-9a-f]{32}$' .env
+TOKEN=$(sed -n 's/^HTTP_TOKEN=//p' .env)
+expect 0 '"topics":\[\{' curl --noproxy '*' -sS -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8000/topics
+expect 0 'token needed' curl --noproxy '*' -sS http://127.0.0.1:8000/topics
 expect_that "the source is published there" bash -c 'exec 3<>/dev/tcp/127.0.0.1/15432'
 expect 0 'All 12 changes arrived' in_lockstepd demo
 expect 0 'Ada Lovelace' in_lockstepd check_target_db users

@@ -67,7 +67,7 @@ choose_ports "$stacks/setup-$$"
 mapfile -t ports <"$stacks/setup-$$/ports"
 port_in() { sed -n "s/^$2=//p" "$stacks/$1/ports"; } # STACK VARIABLE
 SOURCE=$(port_in "setup-$$" SOURCE_PORT) TARGET=$(port_in "setup-$$" TARGET_PORT)
-unset SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT KAFKA_BROKERS TARGET_HOST TARGET_PASSWORD
+unset SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT HTTP_PORT KAFKA_BROKERS TARGET_HOST TARGET_PASSWORD
 # A proxy that nobody answers on must not matter on loopback.
 export http_proxy=http://127.0.0.1:9
 
@@ -89,6 +89,10 @@ expect 0 "lockstepd +running" ./setup.sh status
 expect 0 "source +running +port $SOURCE" ./setup.sh status
 expect 0 'public.users +5 ' build/bin/check_target_db
 expect 0 'All 12 changes arrived' build/bin/demo
+HTTP=$(port_in "setup-$$" HTTP_PORT)
+expect 0 '"status":"ok"' curl --noproxy '*' -sS "http://127.0.0.1:$HTTP/healthz"
+expect 0 '<title>' curl --noproxy '*' -sS "http://127.0.0.1:$HTTP/"
+expect 0 'lockstep_changes_applied_total.* [1-9]' curl --noproxy '*' -sS "http://127.0.0.1:$HTTP/metrics"
 expect 0 'SuperMan +Clark Kent' build/bin/check_target_db super_heroes
 expect 0 'postgres-connector +RUNNING +0 +RUNNING' build/bin/debug_kafka
 expect 0 '"secret_identity": "Clark Kent"' build/bin/debug_messages super_heroes --limit 0

@@ -4,6 +4,13 @@ import { askForToken } from './dialogs.js';
 
 const tokenKey = 'lockstep.token';
 
+// setup.sh hands it over behind a #, which a browser sends nowhere.
+const handed = new URLSearchParams(location.hash.slice(1)).get('token');
+if (handed) {
+  sessionStorage.setItem(tokenKey, handed);
+  history.replaceState(null, '', location.pathname + location.search);
+}
+
 export function token() {
   return sessionStorage.getItem(tokenKey) ?? '';
 }
