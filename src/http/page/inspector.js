@@ -111,7 +111,7 @@ export class Inspector {
         since >= 0 ? h('span', { class: 'since' }, `+${duration(since)}`) : null,
       ),
     ];
-    const steps = typeof change.source_ts_us === 'number' ? step('Committed at the source', committed, -1) : [];
+    const steps = typeof change.source_ts_us === 'number' ? step('Committed at source', committed, -1) : [];
     steps.push(...step('Written to Kafka', cameAt(change), cameAt(change) - committed));
     for (const { pipeline, at_ms } of change.applied) {
       steps.push(
