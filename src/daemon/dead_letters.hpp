@@ -31,7 +31,8 @@ void add_options(CLI::App& command, DeadLettersRequest& request);
 
 /// Lists the rows that are parked behind a dead letter, shows their letters, or lets them go: retry
 /// applies what the letters say, in order, discard does not. The daemon may run meanwhile. Prints a
-/// line for each. False: something did not succeed, or the topic or key that was asked for has none.
+/// line for each. False: something did not succeed, or the topic or key that was asked for has
+/// none.
 bool dead_letters(const config::Config& config, const DeadLettersRequest& request);
 
 }  // namespace lockstep::daemon

@@ -274,9 +274,9 @@ std::string bottleneck(const PipelineStatus& status) {
   if (!status.kafka_reachable) return "Kafka does not answer";
   if (!status.target_outage.empty()) return "the target is unavailable: " + status.target_outage;
   if (status.lag == 0) return "nothing is behind";
-  const auto stopped = std::count_if(
-      status.lanes.begin(), status.lanes.end(),
-      [](const LaneStatus& lane) { return lane.state != Lane::State::reading; });
+  const auto stopped =
+      std::count_if(status.lanes.begin(), status.lanes.end(),
+                    [](const LaneStatus& lane) { return lane.state != Lane::State::reading; });
   const auto& recent = status.recent;
   const auto writers = static_cast<double>(std::max<std::size_t>(1, status.writers));
   const double reading = recent.fetch + recent.decode;

@@ -62,7 +62,7 @@ struct Batch {
   std::vector<CommitTime> commit_times;  ///< of `changes`, as far as they say
   std::chrono::steady_clock::time_point begun;
   std::chrono::steady_clock::time_point taken;  ///< by a writer
-  std::size_t records = 0;  ///< Kafka records, skipped ones too
+  std::size_t records = 0;                      ///< Kafka records, skipped ones too
 
   /// The slice of this partition; one that begins at `expected` if there is none yet.
   Slice& slice_of(std::string_view topic, std::int32_t partition,

@@ -38,7 +38,7 @@ class Histogram {
 inline constexpr std::array seconds_bounds{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
                                            0.25,   0.5,   1.0,    2.5,   5.0,  10.0,  30.0, 60.0};
 /// Seconds that something is late, up to a day.
-inline constexpr std::array delay_bounds{0.005, 0.01, 0.025, 0.05, 0.1,  0.25,  0.5,   1.0,
+inline constexpr std::array delay_bounds{0.005, 0.01, 0.025, 0.05, 0.1,  0.25,  0.5,    1.0,
                                          2.5,   5.0,  10.0,  30.0, 60.0, 300.0, 3600.0, 86400.0};
 inline constexpr std::array size_bounds{1.0,    5.0,    10.0,    50.0,    100.0,    500.0,
                                         1000.0, 5000.0, 10000.0, 20000.0, 100000.0, 1000000.0};

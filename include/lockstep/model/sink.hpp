@@ -45,8 +45,8 @@ struct SinkError {
 
 /// What the time of a batch went into.
 struct Spent {
-  std::chrono::steady_clock::duration lock{};    ///< the position's: another owner, or an old commit
-  std::chrono::steady_clock::duration sql{};     ///< its rows
+  std::chrono::steady_clock::duration lock{};  ///< the position's: another owner, or an old commit
+  std::chrono::steady_clock::duration sql{};   ///< its rows
   std::chrono::steady_clock::duration commit{};  ///< until it is durable
 };
 

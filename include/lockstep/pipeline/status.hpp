@@ -82,8 +82,9 @@ struct PipelineStatus {
   double lag_s = 0;  ///< since the source committed the newest applied change; 0: nothing behind
   double changes_per_s = 0;
   Counters counters;
-  Stages spent;   ///< since it started
-  Stages recent;  ///< in a second of the last ones: a part of 1, of the writers' a part of `writers`
+  Stages spent;  ///< since it started
+  Stages
+      recent;  ///< in a second of the last ones: a part of 1, of the writers' a part of `writers`
   SizeHistogram batch_changes{size_bounds};
   RecordHistogram record_decode{record_bounds};  ///< of one record in sixteen
   SecondsHistogram batch_apply{seconds_bounds};  ///< of a transaction, in all
