@@ -15,7 +15,7 @@ constexpr double unanswered_s = 3;
 constexpr double waiting_s = 10;
 constexpr double stalled_s = 30;
 
-std::string seconds(double value) {
+std::string in_seconds(double value) {
   return std::to_string(static_cast<long long>(std::lround(value))) + " s";
 }
 
@@ -23,7 +23,7 @@ std::optional<std::string> out_of_action(const View& view) {
   if (!view.running) return "ended: " + view.cause;
   if (view.silent_for >= hangs_after) {
     return "hangs: no sign of life for " +
-           seconds(std::chrono::duration<double>(view.silent_for).count());
+           in_seconds(std::chrono::duration<double>(view.silent_for).count());
   }
   if (!view.status) return view.cause;
   if (!view.status->kafka_reachable) return "Kafka does not answer";
@@ -31,10 +31,10 @@ std::optional<std::string> out_of_action(const View& view) {
     return "the target is unavailable: " + view.status->target_outage;
   }
   if (view.status->longest_busy_s >= silent_s) {
-    return "a transaction on the target takes " + seconds(view.status->longest_busy_s);
+    return "a transaction on the target takes " + in_seconds(view.status->longest_busy_s);
   }
   if (view.status->unanswered_s >= unanswered_s) {
-    return "the target has not answered for " + seconds(view.status->unanswered_s);
+    return "the target has not answered for " + in_seconds(view.status->unanswered_s);
   }
   return std::nullopt;
 }
@@ -45,13 +45,13 @@ std::optional<std::string> stands_still(const pipeline::LaneStatus& lane) {
     case State::paused:
       return std::nullopt;
     case State::stopped:
-      return "stopped for " + seconds(lane.trouble_s) + ": " + lane.cause;
+      return "stopped for " + in_seconds(lane.trouble_s) + ": " + lane.cause;
     case State::waiting:
       if (lane.trouble_s < waiting_s) return std::nullopt;
-      return "waits for " + seconds(lane.trouble_s) + ": " + lane.cause;
+      return "waits for " + in_seconds(lane.trouble_s) + ": " + lane.cause;
     case State::reading:
       if (lane.stalled_s < stalled_s) return std::nullopt;
-      return "behind, and nothing applied for " + seconds(lane.stalled_s);
+      return "behind, and nothing applied for " + in_seconds(lane.stalled_s);
   }
   return std::nullopt;
 }

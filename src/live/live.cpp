@@ -160,7 +160,8 @@ class Live::Impl {
     const bool one = request.query.contains("offset");
     for (const auto& [tp, log] : *bounds) {
       if (one && tp.partition != *partition) continue;
-      const auto begin = one ? *offset : std::max(log.begin, log.end - most);
+      // Markers of transactions take offsets, too: each message may have one.
+      const auto begin = one ? *offset : std::max(log.begin, log.end - 2 * most - 2);
       if (one && (begin < log.begin || begin >= log.end)) {
         return http::error(404, "not in the log",
                            "the partition holds " + std::to_string(log.begin) + " to " +
