@@ -514,7 +514,11 @@ TEST_CASE("dead_letters lists the parked rows, and shows their letters") {
   REQUIRE(letters.size() == 2);
   CHECK(letters[0]["dead_letter"]["offset"] == 1);
   CHECK(letters[1]["value"]["after"]["note"] == "later");
-  CHECK(json_lines(run({"show", "--json", "--topic", "nothing"})).empty());
+  const auto nothing = run_program(
+      "dead_letters", {"show", "--json", "--topic", "nothing", "--config", file.string()});
+  CHECK(nothing.code == 1);
+  CHECK(nothing.out.empty());
+  CHECK_THAT(nothing.err, ContainsSubstring("no such row is parked"));
   // The daemon's own subcommand is the same.
   const auto same = run_daemon({"dead-letters", "show", "--json", "--config", file.string()});
   CHECK(json_lines(same.out) == letters);

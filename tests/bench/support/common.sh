@@ -68,7 +68,8 @@ empty_target() {
 # write_config NAME PIPELINE TOPICS: with keys that all versions know. A pipeline of its own for each start: its
 # consumer group begins at the beginning. TOPICS: a list, or one ^pattern.
 write_config() {
-  local topics="topics: [$3]" sink='' batch=''
+  local topics="topics: [$3]" sink='' batch='' http=''
+  if [[ $1 == new ]]; then http='http: {listen: "127.0.0.1:0"}'; fi # beside whatever has port 8000
   if [[ $3 == ^* ]]; then topics="topics_pattern: '$3'"; fi
   if [[ $1 == new && -n ${CONNECTIONS:-} ]]; then sink=", connections: $CONNECTIONS"; fi
   if [[ -n ${MAX_BYTES:-} ]]; then batch="batch: {max_bytes: $MAX_BYTES}"; fi
@@ -79,6 +80,7 @@ pipelines:
     $topics
     sink: {type: postgres, url: "$TARGET_URL"$sink}
     $batch
+$http
 END
 }
 
