@@ -198,6 +198,7 @@ class Tracker {
   }
 
   void add(const Change& change) {
+    give_up_displaced(change);
     if (is_move(change) && change.in_order) {
       move(change);
     } else if (is_upsert(change.op)) {
@@ -325,6 +326,7 @@ class Tracker {
     if (slot.here) {
       slot.displaced.push_back(slot.row);
       slot.displaced_by = &change;
+      crowded_.push_back(to);
     }
     slot.touched = true;
     slot.here = true;
@@ -353,6 +355,28 @@ class Tracker {
     if (row.origin != none && slots_[row.origin].before == Fate::removed) {
       slots_[row.origin].before = Fate::moved;
       slot.row.origin = row.origin;
+    }
+  }
+
+  /// Where a row got the key of another, and the source's transaction has ended without freeing it,
+  /// the source had no such row. (After a snapshot that was taken while the stream stood a row
+  /// comes with its new key first, then it moves there.)
+  void give_up_displaced(const Change& next) {
+    if (next.source_ts_us == 0) return;
+    for (auto at = crowded_.begin(); at != crowded_.end();) {
+      Slot& slot = slots_[*at];
+      const auto taken = slot.displaced.empty() ? 0 : slot.displaced_by->source_ts_us;
+      if (!slot.displaced.empty() && (taken == 0 || taken == next.source_ts_us)) {
+        ++at;
+        continue;
+      }
+      for (const Row& row : slot.displaced) {
+        if (row.origin == none) continue;
+        slots_[row.origin].before = Fate::removed;
+        slots_[row.origin].removed_by = slot.displaced_by;
+      }
+      slot.displaced.clear();
+      at = crowded_.erase(at);
     }
   }
 
@@ -433,6 +457,7 @@ class Tracker {
 
   TableChanges& table_;
   const bool truncated_;
+  std::vector<std::size_t> crowded_;  ///< slots with displaced rows
   std::unordered_map<std::string_view, bool> known_;
   std::unordered_map<std::string_view, std::size_t> index_;
   std::deque<Slot> slots_;

@@ -56,6 +56,11 @@ class Made {
     batch.changes.back().in_order = false;
     return *this;
   }
+  /// When the source has committed the last one.
+  Made& at(std::int64_t source_ts_us) {
+    batch.changes.back().source_ts_us = source_ts_us;
+    return *this;
+  }
   Made& with_key_layout(const Layout& layout) {
     batch.changes.back().key_layout = &layout;
     return *this;
@@ -327,6 +332,22 @@ TEST_CASE("fold: a row is followed from key to key") {
        std::move(Made{}.move("1", "2", "a")),
        {"1", "2"},
        "users: 1>2:a unfinished"},
+      {"the same, and another transaction",
+       std::move(Made{}.move("1", "2", "a").at(1).put("3", "c").at(2)),
+       {"1", "2"},
+       "users: -2 1>2:a =3:c"},
+      {"the same, with a value that was not sent, and what becomes of the row then",
+       std::move(Made{}.move("1", "2", "?").at(1).put("2", "b").at(2)),
+       {"1", "2"},
+       "users: -2 1>2:b"},
+      {"the same, and the row is deleted",
+       std::move(Made{}.move("1", "2", "a").at(1).del("2").at(2)),
+       {"1", "2"},
+       "users: -2 -1"},
+      {"in one transaction the other row goes",
+       std::move(Made{}.move("1", "2", "a").at(1).del("2").at(1).put("3", "c").at(2)),
+       {"1", "2"},
+       "users: -2 1>2:a =3:c"},
       {"after a truncate",
        std::move(Made{}.truncate(users).put("1", "a").move("1", "2", "?")),
        {"1", "2"},
