@@ -74,12 +74,11 @@ bool add(BinaryArray& array, const ParameterPlan& parameter, const Change& chang
     if (fit.rule == Fit::Rule::label) {
       const auto lacks = missing_label(fit, cell);
       if (!lacks) continue;
-      Refused refused{"column " + quote_name(parameter.column) + ": " + fit.advice + " " +
-                          quote_text(lacks->name) +
-                          ", with BEFORE or AFTER where the source has it elsewhere than last",
-                      &change};
-      refused.lacks = lacks;
-      throw refused;
+      throw Refused{.message = "column " + quote_name(parameter.column) + ": " + fit.advice + " " +
+                               quote_text(lacks->name) +
+                               ", with BEFORE or AFTER where the source has it elsewhere than last",
+                    .change = &change,
+                    .lacks = lacks};
     }
     if (fits(fit, cell)) continue;
     throw Refused{"column " + quote_name(parameter.column) + ": " + fit.advice, &change};

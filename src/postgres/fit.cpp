@@ -256,9 +256,9 @@ std::optional<std::string> misfit_in(const Fit& fit, std::string_view literal) {
       return is_quoted ? c == '"' : c == ',' || c == '}' || c == ']';
     };
     for (; at < literal.size() && !is_end(literal[at]); ++at) {
-      if (literal[at] != '\\' || at + 1 == literal.size()) {
-        element += literal[at];
-      } else if (literal[++at] == 'u' && is_json) {  // four digits; twice for some characters
+      const bool is_escape = literal[at] == '\\' && at + 1 < literal.size();
+      if (is_escape) ++at;
+      if (is_escape && is_json && literal[at] == 'u') {  // four digits; twice for some characters
         const auto digits = literal.substr(at + 1, 4);
         const bool is_second =
             digits.size() == 4 && (digits[0] | 0x20) == 'd' && (digits[1] | 0x20) >= 'c';

@@ -319,7 +319,7 @@ TEST_CASE("what is wrong with a command about dead letters is told") {
   eventually(seconds{30}, "three are dead letters", [&] { return test.parked() == 2; });
   CHECK(daemon.stop() == 0);
 
-  const auto run = [&](DaemonConfig changed, std::vector<std::string> arguments) {
+  const auto run = [&](const DaemonConfig& changed, const std::vector<std::string>& arguments) {
     const auto file = fresh_folder(test.pipeline + "_command") / "lockstep.yaml";
     std::ofstream{file} << to_yaml(changed);
     std::vector<std::string> all{"dead-letters", "--config", file};
