@@ -120,6 +120,13 @@ constexpr std::int64_t micros_per_second = 1'000'000;
 constexpr std::int64_t micros_per_minute = 60 * micros_per_second;
 constexpr std::int64_t micros_per_hour = 60 * micros_per_minute;
 
+/// False: the sum is more than PostgreSQL holds, or 64 bits.
+bool add(std::int64_t& sum, std::int64_t value, std::int64_t factor) {
+  std::int64_t product = 0;
+  return !__builtin_mul_overflow(value, factor, &product) &&
+         !__builtin_add_overflow(sum, product, &sum);
+}
+
 /// P1Y2M3DT4H5M6.7S; each part can have a sign.
 std::optional<Interval> interval_of_iso(std::string_view rest) {
   Interval interval;
@@ -133,25 +140,28 @@ std::optional<Interval> interval_of_iso(std::string_view rest) {
     const auto millionths = take_millionths(rest);
     if (!millionths || rest.empty()) return std::nullopt;
     const auto whole = *millionths / 1'000'000;
+    bool is_held = false;
     switch (rest.front()) {
       case 'Y':
-        interval.months += whole * 12;
+        is_held = add(interval.months, whole, 12);
         break;
       case 'M':
-        (is_time ? interval.micros : interval.months) += whole * (is_time ? micros_per_minute : 1);
+        is_held = is_time ? add(interval.micros, whole, micros_per_minute)
+                          : add(interval.months, whole, 1);
         break;
       case 'D':
-        interval.days += whole;
+        is_held = add(interval.days, whole, 1);
         break;
       case 'H':
-        interval.micros += whole * micros_per_hour;
+        is_held = add(interval.micros, whole, micros_per_hour);
         break;
       case 'S':
-        interval.micros += *millionths;
+        is_held = add(interval.micros, *millionths, 1);
         break;
       default:
-        return std::nullopt;
+        break;
     }
+    if (!is_held) return std::nullopt;
     rest.remove_prefix(1);
   }
   return interval;
@@ -170,11 +180,12 @@ std::optional<Interval> interval_of_days_and_time(std::string_view rest) {
   if (is_negative) rest.remove_prefix(1);
   for (const auto unit : {micros_per_hour, micros_per_minute, micros_per_second}) {
     const auto part = take_millionths(rest);
-    if (!part) return std::nullopt;
-    interval.micros += *part * (unit / micros_per_second);
+    if (!part || !add(interval.micros, *part, unit / micros_per_second)) return std::nullopt;
     if (!rest.empty()) rest.remove_prefix(1);
   }
-  if (is_negative) interval.micros = -interval.micros;
+  if (is_negative && __builtin_sub_overflow(0, interval.micros, &interval.micros)) {
+    return std::nullopt;
+  }
   return interval;
 }
 

@@ -36,7 +36,7 @@ fuzz() {
     printf '%s: %s inputs\n' "$target" "$(sed -n 's/^stat::number_of_executed_units: //p' "$log")"
     return
   fi
-  grep -a -A 40 -m 1 -E '^FAILED|ERROR:|runtime error' "$log" || tail -n 40 "$log"
+  grep -a -A 40 -m 1 -E '^FAILED|^==[0-9]+== ?ERROR:|runtime error:' "$log" || tail -n 40 "$log"
   file=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
   if [[ -n $file ]]; then
     printf '%s: the input, in base64:\n%s\nreplay: base64 -d >input, then build/fuzz/bin/fuzz_%s input\n' \
