@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lockstep/model/text.hpp"
+
 namespace lockstep::live {
 
 namespace {
@@ -13,11 +15,8 @@ constexpr std::size_t longest_row = 16 * 1024;
 constexpr std::size_t longest_record = 256 * 1024;  // of more it says only that it is there
 constexpr std::int64_t largest_exact = std::int64_t{1} << 53;
 
-/// The beginning, not in the middle of a character.
 std::string beginning(const std::string& text) {
-  std::size_t size = longest_text;
-  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0U) == 0x80U) --size;
-  return text.substr(0, size) + "…";
+  return std::string{beginning_of(text, longest_text)} + "…";
 }
 
 void shorten(Json& value, bool& cut) {

@@ -23,11 +23,14 @@ std::int64_t in_ms(std::chrono::steady_clock::duration duration) {
   return std::chrono::duration_cast<milliseconds>(duration).count();
 }
 
+std::int64_t now_us() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+}
+
 double seconds_since(std::int64_t source_ts_us) {
   if (source_ts_us == 0) return 0;
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto now_us = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
-  return static_cast<double>(now_us - source_ts_us) / 1e6;
+  return static_cast<double>(now_us() - source_ts_us) / 1e6;
 }
 
 Stages rate(const Stages& now, const Stages& before, double seconds) {
@@ -99,8 +102,10 @@ void Report::applied(std::size_t lane, const Batch& batch, Writers::Clock::durat
   ++counters_.batches;
   applied_.resize(std::max(applied_.size(), lane + 1));
   applied_[lane].changes += batch.changes.size();
+  const auto committed_us = now_us();
   for (const auto& time : batch.commit_times) {
-    applied_[lane].delay.add(std::max(0.0, seconds_since(time.ts_us)), time.changes);
+    const auto late_us = std::max<std::int64_t>(0, committed_us - time.ts_us);
+    applied_[lane].delay.add(static_cast<double>(late_us) / 1e6, time.changes);
   }
   batch_changes_.add(static_cast<double>(batch.changes.size()));
   batch_apply_.add(seconds_of(took));
