@@ -344,6 +344,14 @@ std::string differing(Database& source, Database& target, const std::string& our
   return text;
 }
 
+/// The run's name for each %.
+std::string with_run(std::string sql, const std::string& run) {
+  for (auto at = sql.find('%'); at != std::string::npos; at = sql.find('%')) {
+    sql.replace(at, 1, run);
+  }
+  return sql;
+}
+
 }  // namespace
 
 TEST_CASE("every type, in a snapshot and streamed, is the same text on both sides") {
@@ -353,12 +361,7 @@ TEST_CASE("every type, in a snapshot and streamed, is the same text on both side
   const auto types = all_types();
   create_types(source, run);
   create_types(target, run);
-  const auto named = [&](std::string sql) {
-    for (auto at = sql.find('%'); at != std::string::npos; at = sql.find('%')) {
-      sql.replace(at, 1, run);
-    }
-    return sql;
-  };
+  const auto named = [&](std::string sql) { return with_run(std::move(sql), run); };
   std::vector<std::string> tables;
   std::string create_source;
   std::string create_target;
@@ -556,12 +559,7 @@ TEST_CASE("values that an update leaves as they were stay, or are told as lost")
   const std::string run = unique("");
   create_types(source, run);
   create_types(target, run);
-  const auto named = [&](std::string sql) {
-    for (auto at = sql.find('%'); at != std::string::npos; at = sql.find('%')) {
-      sql.replace(at, 1, run);
-    }
-    return sql;
-  };
+  const auto named = [&](std::string sql) { return with_run(std::move(sql), run); };
   std::vector<std::string> tables;
   std::vector<std::unique_ptr<Connector>> connectors;
   std::vector<DaemonConfig> configs;

@@ -101,22 +101,7 @@ void WebConnection::send(const std::string& bytes) {
   static_cast<void>(::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL));
 }
 
-std::string WebConnection::receive_all(std::chrono::milliseconds deadline) {
-  std::string all;
-  const auto end = std::chrono::steady_clock::now() + deadline;
-  for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        end - std::chrono::steady_clock::now());
-    pollfd wanted{socket_, POLLIN, 0};
-    if (left.count() <= 0 || poll(&wanted, 1, static_cast<int>(left.count())) <= 0) return all;
-    std::array<char, 4096> bytes{};
-    const auto size = recv(socket_, bytes.data(), bytes.size(), 0);
-    if (size <= 0) return all;
-    all.append(bytes.data(), static_cast<std::size_t>(size));
-  }
-}
-
-bool WebConnection::is_closed(std::chrono::milliseconds deadline) {
+bool WebConnection::receive_until_closed(std::string& all, std::chrono::milliseconds deadline) {
   const auto end = std::chrono::steady_clock::now() + deadline;
   for (;;) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -124,8 +109,21 @@ bool WebConnection::is_closed(std::chrono::milliseconds deadline) {
     pollfd wanted{socket_, POLLIN, 0};
     if (left.count() <= 0 || poll(&wanted, 1, static_cast<int>(left.count())) <= 0) return false;
     std::array<char, 4096> bytes{};
-    if (recv(socket_, bytes.data(), bytes.size(), 0) <= 0) return true;
+    const auto size = recv(socket_, bytes.data(), bytes.size(), 0);
+    if (size <= 0) return true;
+    all.append(bytes.data(), static_cast<std::size_t>(size));
   }
+}
+
+std::string WebConnection::receive_all(std::chrono::milliseconds deadline) {
+  std::string all;
+  receive_until_closed(all, deadline);
+  return all;
+}
+
+bool WebConnection::is_closed(std::chrono::milliseconds deadline) {
+  std::string ignored;
+  return receive_until_closed(ignored, deadline);
 }
 
 class WebSocketClient::Impl {

@@ -36,6 +36,9 @@ class WebConnection {
   bool is_closed(std::chrono::milliseconds deadline);
 
  private:
+  /// False: the deadline has passed.
+  bool receive_until_closed(std::string& all, std::chrono::milliseconds deadline);
+
   int socket_ = -1;
 };
 

@@ -26,6 +26,18 @@ View working() {
   return view;
 }
 
+/// The same, of which every metric has something to tell.
+View measured() {
+  View view = working();
+  view.status->counters.skipped["heartbeat"] = 3;
+  view.status->lanes.front().partitions.push_back({.partition = 0,
+                                                   .read = NextOffset{7},
+                                                   .applied = NextOffset{5},
+                                                   .end = NextOffset{9},
+                                                   .lag = 4});
+  return view;
+}
+
 }  // namespace
 
 TEST_CASE("health: one reason for what is wrong with a pipeline, and one for each table") {
@@ -111,13 +123,7 @@ TEST_CASE("bottleneck: what takes the time is named") {
 }
 
 TEST_CASE("metrics: each has a type, a help, and comes once with its labels") {
-  auto view = working();
-  view.status->counters.skipped["heartbeat"] = 3;
-  view.status->lanes.front().partitions.push_back({.partition = 0,
-                                                   .read = NextOffset{7},
-                                                   .applied = NextOffset{5},
-                                                   .end = NextOffset{9},
-                                                   .lag = 4});
+  auto view = measured();
   view.status->lanes.front().delay.add(0.02, 5);
   view.status->lanes.front().topic = "with \"quotes\"";
   const auto text = metrics_text(
@@ -154,15 +160,8 @@ TEST_CASE("metrics: each has a type, a help, and comes once with its labels") {
 
 TEST_CASE(
     "metrics: the alerts, the dashboard and the reference name what there is, and all of it") {
-  auto view = working();
-  view.status->counters.skipped["heartbeat"] = 1;
-  view.status->lanes.front().partitions.push_back({.partition = 0,
-                                                   .read = NextOffset{1},
-                                                   .applied = NextOffset{1},
-                                                   .end = NextOffset{1},
-                                                   .lag = 0});
   std::set<std::string> there;
-  std::istringstream lines{metrics_text({view}, "1")};
+  std::istringstream lines{metrics_text({measured()}, "1")};
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("# TYPE ")) there.insert(line.substr(7, line.find(' ', 7) - 7));
   }
