@@ -36,8 +36,9 @@ format() {
   if [[ ${1:-} == --fix ]]; then
     sources | xargs $program -i
   else
-    { sources | xargs $program --dry-run --Werror --ferror-limit=1 2>&1 || true; } | grep -E 'error:' && return 1
-    return 0
+    found=$(sources | xargs $program --dry-run --Werror --ferror-limit=1 2>&1) && return
+    grep -E 'error:' <<<"$found" || printf '%s\n' "$found"
+    return 1
   fi
 }
 
