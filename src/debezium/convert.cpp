@@ -109,7 +109,8 @@ Converted text_cell(JsonValue& value, Reading& at) {
   const auto text = value.text();
   if (!text) return no_value_of("well-formed string");
   if (at.placeholder.is(*text)) return Cell::unchanged();
-  if (holds_nul(*text)) return Problem{"the text holds a NUL character: PostgreSQL can't store it"};
+  if (value.holds_nul())
+    return Problem{"the text holds a NUL character: PostgreSQL can't store it"};
   return Cell{at.arena.copy(*text)};
 }
 

@@ -505,7 +505,7 @@ std::optional<Problem> Decoder::Impl::read_source(const Topic& topic, JsonValue&
     if (!once(number)) return false;
     if (member.is_null()) return true;
     out = member.text();
-    return out && !holds_nul(*out);
+    return out && !member.holds_nul();
   };
   const auto take_token = [&](unsigned number, std::string_view& out, JsonValue& member) {
     if (!member.is_null()) out = member.token();

@@ -2,6 +2,8 @@
 
 #include <bit>
 
+#include "lockstep/model/text.hpp"
+
 namespace lockstep::debezium {
 namespace {
 
@@ -75,11 +77,13 @@ std::optional<std::string_view> JsonValue::text() {
   const auto written = token();
   if (written.size() < 2 || written.front() != '"' || written.back() != '"') return std::nullopt;
   // Most strings have no escapes: they are what stands between the quotes. (A token that begins
-  // with a quote ends with the string: the parser has found the next token behind it.)
+  // with a quote ends with the string: the parser has found the next token behind it.) Without an
+  // escape there is no control character in it: the parser refuses those.
   const auto inside = written.substr(1, written.size() - 2);
   if (!contains(inside, '\\')) return inside;
   std::string_view text;
   if (value_.get_string().get(text) != simdjson::SUCCESS) return std::nullopt;
+  holds_nul_ = lockstep::holds_nul(text);
   return text;
 }
 

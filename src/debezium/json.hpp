@@ -83,6 +83,8 @@ class JsonValue {
 
   /// A string's text without escapes; nullopt: no string, or not well-formed. Call at most once.
   std::optional<std::string_view> text();
+  /// Whether there is a NUL character in what text() returned, which PostgreSQL can't store.
+  bool holds_nul() const noexcept { return holds_nul_; }
   /// An object's or array's JSON as it is written; nullopt: not well-formed.
   std::optional<std::string_view> raw();
   simdjson::simdjson_result<simdjson::ondemand::object> object() { return value_.get_object(); }
@@ -91,6 +93,7 @@ class JsonValue {
  private:
   simdjson::ondemand::value value_;
   std::string_view token_;  // empty until it is asked for
+  bool holds_nul_ = false;
 };
 
 /// Parses one object after the other from a buffer that it keeps.

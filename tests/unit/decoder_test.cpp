@@ -1154,6 +1154,8 @@ TEST_CASE("decode: malformed and unusual envelopes") {
        "update public.t {id=1} {a=x, b=#1.5} 5000 "},
       {"a NUL in the table's name", key, with_source(R"("schema":"public","table":"t\u0000")"),
        R"(bad: value: malformed "source")"},
+      {"a NUL in a text, not escaped", key,
+       bare(R"({"a":"x)" + std::string(1, '\0') + R"(y"})").value, "bad: value: "},
       {"a NUL in a column's name", key, bare(R"({"a\u0000":1})").value,
        "bad: value: the name or type of a column holds a NUL character"},
       {"a NUL in the name of a key's column", R"({"id\u0000":1})", bare(R"({"a":1})").value,
