@@ -277,7 +277,7 @@ int run(int argc, char** argv) {
   return program.run(argc, argv, [&] {
     options.json = program.json();
     auto session = program.target();
-    const auto& sink = program.pipeline().sink;
+    const auto& sink = program.sink();
     if (options.table.empty()) return print_tables(session.connection(), sink, options.json);
     print_rows(session.connection(), options, sink);
     return true;

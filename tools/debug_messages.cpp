@@ -126,7 +126,7 @@ Stretches Messages::find_partitions(const std::string& wanted) {
 
 void Messages::print() {
   std::string topic = options_.topic;
-  if (topic.empty()) topic = program_.pipeline().sink.dead_letter_topic;
+  if (topic.empty()) topic = program_.sink().dead_letter_topic;
   const auto bounds = find_partitions(topic);
   std::map<TopicPartition, std::int64_t> ends;
   for (const auto& [tp, stretch] : bounds) ends[tp] = stretch.end;

@@ -266,7 +266,7 @@ int run(int argc, char** argv) {
     check_publishes(source.connection(), {"users", "orders", "package_status", "super_heroes"});
     std::cout << "source " << describe(source.connection()) << ", target "
               << describe(target.connection()) << "\n\n";
-    Demo demo{source.connection(), target.connection(), program.pipeline().sink,
+    Demo demo{source.connection(), target.connection(), program.sink(),
               std::chrono::seconds{timeout_s}};
     if (demo.run()) return true;
     std::cout << "\nNot every change arrived. Does lockstepd run, and what does its log say?\n";

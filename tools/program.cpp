@@ -113,17 +113,20 @@ void Program::read() {
   if (!wants_pipeline_) return;
   std::vector<std::string> names;
   for (const auto& pipeline : config_->pipelines) {
+    if (pipeline.postgres() == nullptr) continue;
     names.push_back(pipeline.name);
     if (pipeline_ == nullptr && (pipeline_name_.empty() || pipeline.name == pipeline_name_)) {
       pipeline_ = &pipeline;
     }
   }
   if (pipeline_ != nullptr) return;
+  if (names.empty()) throw UsageError{config_file_ + ": no pipeline has a postgres sink"};
   auto meant = did_you_mean(pipeline_name_, names);
   if (meant.empty()) {
     for (const auto& name : names) meant += (meant.empty() ? "; there is " : ", ") + name;
   }
-  throw UsageError{config_file_ + ": no pipeline \"" + pipeline_name_ + "\"" + meant};
+  throw UsageError{config_file_ + ": no pipeline \"" + pipeline_name_ + "\" with a postgres sink" +
+                   meant};
 }
 
 std::string Program::variable(const std::string& name, const std::string& otherwise) const {
@@ -162,7 +165,7 @@ postgres::Session Program::source() const {
 }
 
 postgres::Session Program::target() const {
-  return connect("target", pipeline_->sink.url, config_file_);
+  return connect("target", sink().url, config_file_);
 }
 
 std::string one_line(const std::exception& error) {

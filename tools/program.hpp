@@ -40,7 +40,7 @@ class Program {
   CLI::App& options() { return app_; }
 
   void with_config();    ///< --config: the daemon's configuration
-  void with_pipeline();  ///< --config, and --pipeline: one of its pipelines
+  void with_pipeline();  ///< --config, and --pipeline: one with a postgres sink
   void with_source();    ///< --source
   void with_json(const std::string& what);
 
@@ -51,7 +51,7 @@ class Program {
   // While the work is done.
   bool json() const { return json_; }
   const config::Config& config() const { return *config_; }
-  const config::Pipeline& pipeline() const { return *pipeline_; }
+  const config::PostgresSink& sink() const { return *pipeline_->postgres(); }
   /// A variable of the environment or of .env; `otherwise` if it is not set, or empty.
   std::string variable(const std::string& name, const std::string& otherwise) const;
   /// As "lockstep-tools", unless the URL or PGAPPNAME says otherwise; a statement has 30 s. They

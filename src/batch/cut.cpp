@@ -10,6 +10,7 @@ bool cut_before(Batch& batch, const SinkError::Culprit& culprit) {
   });
   if (at == batch.changes.end() || !batch.letters.empty()) return false;
   batch.changes.erase(at, batch.changes.end());
+  if (!batch.origins.empty()) batch.origins.resize(batch.changes.size());
   batch.records = batch.changes.size();
   std::erase_if(batch.slices, [&](Slice& slice) {
     const bool is_culprits = slice.partition == culprit.partition;

@@ -308,15 +308,8 @@ TableRule read_rule(Report& report, Mapping mapping, const std::string& synced_a
   return rule;
 }
 
-PostgresSink read_sink(Report& report, Mapping mapping, const Connections& connections) {
+PostgresSink read_postgres_sink(Report& report, Mapping& mapping, const Connections& connections) {
   PostgresSink sink;
-  mapping.require("type", "postgres");
-  const auto type = mapping.scalar("type");
-  if (type && type->text != "postgres") {
-    add(report, *type,
-        in_quotes(type->raw) + " is not available in this version; expected postgres");
-    return sink;  // its other keys are those of another type
-  }
   sink.url = read_url(report, mapping, connections);
   if (const auto schema = mapping.scalar("schema")) {
     if (check(report, *schema, check_identifier)) sink.schema = schema->text;
@@ -342,7 +335,21 @@ PostgresSink read_sink(Report& report, Mapping mapping, const Connections& conne
   for (auto& rule : mapping.mappings("tables")) {
     sink.tables.push_back(read_rule(report, std::move(rule), sink.synced_at));
   }
-  mapping.reject_unknown();
+  return sink;
+}
+
+ConsoleSink read_console_sink(Report& report, Mapping& mapping) {
+  return {choose(report, mapping.scalar("format"), {"text", "json"}) == "json"};
+}
+
+decltype(Pipeline::sink) read_sink(Report& report, Mapping mapping,
+                                   const Connections& connections) {
+  decltype(Pipeline::sink) sink;
+  mapping.require("type", "postgres or console");
+  const auto type = choose(report, mapping.scalar("type"), {"postgres", "console"});
+  if (type == "postgres") sink = read_postgres_sink(report, mapping, connections);
+  if (type == "console") sink = read_console_sink(report, mapping);
+  if (type) mapping.reject_unknown();  // which keys there are depends on it
   return sink;
 }
 
@@ -373,7 +380,7 @@ Pipeline read_pipeline(Report& report, Mapping mapping, const Connections& conne
     if (check(report, *name, check_pipeline_name)) pipeline.name = name->text;
   }
   read_topics(report, mapping, pipeline);
-  mapping.require("sink", "a map with type: postgres and connection");
+  mapping.require("sink", "a map with a type, such as postgres");
   if (auto sink = mapping.mapping("sink")) {
     pipeline.sink = read_sink(report, std::move(*sink), connections);
   }
@@ -462,11 +469,16 @@ std::vector<std::string> known_keys() {
   const Environment nothing{[](const std::string&) { return std::nullopt; }};
   Report report{"", nothing};
   // All blocks, so that the walk asks each for its keys.
-  read_config(
-      report,
-      YAML::Load(
-          "{kafka: {}, pipelines: [{sink: {type: postgres, tables: [{columns: {rename: {}}}]}, "
-          "batch: {}, connector: {}}], http: {}, log: {}}"));
+  read_config(report, YAML::Load(R"(
+    kafka: {}
+    pipelines:
+      - sink: {type: postgres, tables: [{columns: {rename: {}}}]}
+        batch: {}
+        connector: {}
+      - sink: {type: console}
+    http: {}
+    log: {}
+  )"));
   return report.known();
 }
 

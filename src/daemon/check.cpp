@@ -204,7 +204,6 @@ Result<std::vector<Table>, kafka::KafkaError> look_at_topics(const kafka::Consum
 
 bool check(const config::Config& config, const config::Pipeline& pipeline) {
   const auto consumer = consumer_config(config, pipeline);
-  const auto sink = sink_config(pipeline);
   std::cout << "pipeline " << pipeline.name << " (consumer group " << consumer.group << ")\n";
 
   Samples samples{pipeline.connector};
@@ -216,6 +215,13 @@ bool check(const config::Config& config, const config::Pipeline& pipeline) {
       if (table.form) forms.push_back(*table.form);
     }
   }
+  if (pipeline.postgres() == nullptr) {
+    for (const auto& table : tables ? *tables : std::vector<Table>{}) {
+      std::cout << "  " << table.topic << ": " << table.state << "\n";
+    }
+    return brokers_answer;
+  }
+  const auto sink = sink_config(pipeline);
   const auto reports = postgres::check_target(sink, forms);
   const bool target_answers = print_service("target " + postgres::describe(sink.url), reports);
   if (!brokers_answer || !target_answers) return false;

@@ -59,10 +59,10 @@ Result<std::map<RowName, Letters>, std::string> read_letters(
   std::map<RowName, const postgres::ParkedRow*> wanted;
   for (const auto& row : rows) wanted[{row.topic, row.row_key}] = &row;
   auto consumer = consumer_config(config, pipeline);
-  consumer.topics = {pipeline.sink.dead_letter_topic};
+  consumer.topics = {pipeline.postgres()->dead_letter_topic};
   const auto topics = kafka::find_topics(consumer, find_deadline);
   if (!topics) return topics.error().message;
-  if (topics->at(pipeline.sink.dead_letter_topic) == 0) {
+  if (topics->at(pipeline.postgres()->dead_letter_topic) == 0) {
     return std::string{"the brokers have no such topic; is sink.dead_letter_topic as it was?"};
   }
 
@@ -133,8 +133,9 @@ bool retry(const config::Config& config, const config::Pipeline& pipeline,
            postgres::ParkedRows& parked, const std::vector<postgres::ParkedRow>& rows) {
   auto letters = read_letters(config, pipeline, rows);
   if (!letters) {
-    std::cout << pipeline.name << ": nothing is retried, topic " << pipeline.sink.dead_letter_topic
-              << " can't be read: " << letters.error() << "\n";
+    std::cout << pipeline.name << ": nothing is retried, topic "
+              << pipeline.postgres()->dead_letter_topic << " can't be read: " << letters.error()
+              << "\n";
     return false;
   }
   debezium::Decoder decoder{pipeline.connector};
@@ -210,13 +211,15 @@ bool dead_letters(const config::Config& config, const DeadLettersRequest& reques
   bool all_went = true;
   for (const auto& pipeline : config.pipelines) {
     if (!request.pipeline.empty() && pipeline.name != request.pipeline) continue;
-    if (request.pipeline.empty() && !pipeline.sink.dead_letters) continue;
+    const auto* const sink = pipeline.postgres();
+    if (sink == nullptr || (request.pipeline.empty() && !sink->dead_letters)) continue;
     has_pipeline = true;
     all_went = dead_letters(config, pipeline, request, found) && all_went;
   }
   if (!has_pipeline) {
-    std::cout << (request.pipeline.empty() ? "no pipeline has on_error: dead_letter\n"
-                                           : "no pipeline " + request.pipeline + "\n");
+    std::cout << (request.pipeline.empty()
+                      ? "no pipeline has on_error: dead_letter\n"
+                      : "no pipeline " + request.pipeline + " with a postgres sink\n");
     return false;
   }
   if (all_went && !found && !request.wants_all()) {

@@ -1,5 +1,7 @@
 #include "recipe.hpp"
 
+#include "lockstep/console/sink.hpp"
+
 namespace lockstep::daemon {
 
 kafka::ConsumerConfig consumer_config(const config::Config& config,
@@ -15,7 +17,7 @@ kafka::ConsumerConfig consumer_config(const config::Config& config,
 }
 
 postgres::SinkConfig sink_config(const config::Pipeline& pipeline) {
-  const auto& sink = pipeline.sink;
+  const auto& sink = *pipeline.postgres();
   return {.pipeline = pipeline.name,
           .url = sink.url,
           .schema = sink.schema,
@@ -27,18 +29,40 @@ postgres::SinkConfig sink_config(const config::Pipeline& pipeline) {
           .parks_keys = sink.dead_letters};
 }
 
-pipeline::Recipe recipe(const config::Config& config, const config::Pipeline& pipeline) {
-  const auto make_sinks = [sink = sink_config(pipeline), count = pipeline.sink.connections] {
-    return postgres::make_sinks(sink, count);
+namespace {
+
+pipeline::Recipe recipe_of(const config::Config& config, const config::Pipeline& pipeline,
+                           const config::PostgresSink& sink, pipeline::PipelineConfig made) {
+  if (sink.dead_letters) {
+    made.dead_letters = {{config.kafka.brokers, sink.dead_letter_topic, config.kafka.properties},
+                         sink.dead_letters_per_minute};
+  }
+  const auto make_sinks = [postgres = sink_config(pipeline), count = sink.connections] {
+    return postgres::make_sinks(postgres, count);
   };
+  return {std::move(made), make_sinks};
+}
+
+pipeline::Recipe recipe_of(const config::Config&, const config::Pipeline&,
+                           const config::ConsoleSink& sink, pipeline::PipelineConfig made) {
+  made.keeps_origins = true;
+  made.has_positions = false;
+  const auto make_sinks = [json = sink.json] {
+    std::vector<std::unique_ptr<Sink>> sinks;
+    sinks.push_back(console::make_sink(json));
+    return sinks;
+  };
+  return {std::move(made), make_sinks};
+}
+
+}  // namespace
+
+pipeline::Recipe recipe(const config::Config& config, const config::Pipeline& pipeline) {
   pipeline::PipelineConfig made{pipeline.name, consumer_config(config, pipeline), pipeline.batch};
   made.connector = pipeline.connector;
-  if (pipeline.sink.dead_letters) {
-    made.dead_letters = {
-        {config.kafka.brokers, pipeline.sink.dead_letter_topic, config.kafka.properties},
-        pipeline.sink.dead_letters_per_minute};
-  }
-  return {std::move(made), make_sinks};
+  return std::visit(
+      [&](const auto& sink) { return recipe_of(config, pipeline, sink, std::move(made)); },
+      pipeline.sink);
 }
 
 }  // namespace lockstep::daemon

@@ -10,6 +10,7 @@ namespace lockstep::daemon {
 
 kafka::ConsumerConfig consumer_config(const config::Config& config,
                                       const config::Pipeline& pipeline);
+/// Of a pipeline with a postgres sink.
 postgres::SinkConfig sink_config(const config::Pipeline& pipeline);
 pipeline::Recipe recipe(const config::Config& config, const config::Pipeline& pipeline);
 

@@ -67,7 +67,7 @@ bool show_letters(const config::Config& config, const config::Pipeline& pipeline
     return true;
   }
   auto consumer = consumer_config(config, pipeline);
-  consumer.topics = {pipeline.sink.dead_letter_topic};
+  consumer.topics = {pipeline.postgres()->dead_letter_topic};
   const auto topics = kafka::find_topics(consumer, find_deadline);
   const auto read = topics ? kafka::read_all(consumer, *topics, read_deadline,
                                              [&](const kafka::Message& message) {
@@ -81,7 +81,7 @@ bool show_letters(const config::Config& config, const config::Pipeline& pipeline
                                              })
                            : Result<Done, kafka::KafkaError>{topics.error()};
   if (!read) {
-    std::cerr << "error: topic " << pipeline.sink.dead_letter_topic
+    std::cerr << "error: topic " << pipeline.postgres()->dead_letter_topic
               << " can't be read: " << read.error().message << '\n';
   }
   return read.has_value();

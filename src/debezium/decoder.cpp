@@ -245,6 +245,8 @@ std::string_view name(SkipRule rule) {
       return "logical_message";
     case SkipRule::empty:
       return "empty";
+    case SkipRule::tombstone:
+      return "tombstone";
     case SkipRule::old_key:
       return "old_key";
   }
@@ -253,12 +255,14 @@ std::string_view name(SkipRule rule) {
 
 class Decoder::Impl {
  public:
-  explicit Impl(ConnectorModes modes) : modes_{std::move(modes)} {}
+  Impl(ConnectorModes modes, bool keeps_before)
+      : modes_{std::move(modes)}, keeps_before_{keeps_before} {}
 
   void remember(std::string_view topic, const SourceTables& tables);
   Decoded decode(const RawRecord& record, Arena& arena);
   std::optional<Change> decode_key(const RawRecord& record, Arena& arena);
   std::span<const Loss> losses() const noexcept { return losses_; }
+  Row before() const noexcept { return before_; }
 
  private:
   Topic& topic_of(std::string_view name);
@@ -270,6 +274,8 @@ class Decoder::Impl {
   Result<Shape, Problem> learn(std::string_view record, bool is_key);
 
   Result<Envelope, Problem> read_envelope(Topic& topic, const RawRecord& record, Arena& arena);
+  /// Of the values read so far.
+  void forget_losses();
   std::optional<Problem> read_source(const Topic& topic, JsonValue& value, Envelope& envelope,
                                      Arena& arena);
   std::optional<Problem> read_key(Topic& topic, std::string_view key, Change& change, Arena& arena);
@@ -299,10 +305,12 @@ class Decoder::Impl {
   Topic* last_topic_ = nullptr;
 
   const ConnectorModes modes_;
+  const bool keeps_before_;
   const Placeholder placeholder_{modes_.placeholder};
   JsonReader json_;
   simdjson::dom::parser schema_parser_;
   std::vector<Loss> losses_;
+  Row before_;
   std::vector<std::string_view> nulls_;  ///< columns whose NULL may be an unchanged value
 
   // Of the row or key being read; members only to keep their memory.
@@ -449,7 +457,10 @@ Result<Envelope, Problem> Decoder::Impl::read_envelope(Topic& topic, const RawRe
   const bool well_formed = json_.each_member(json_.root(), [&](JsonKey& key, JsonValue& member) {
     if (key.is("before\"")) {  // Connect's schema gives it the columns of "after"
       envelope.has_before = !member.is_null();
-      return record.key || (once(3) && take_row(member, envelope.before));
+      if (record.key && !keeps_before_) return true;
+      if (!once(3) || !take_row(member, envelope.before)) return false;
+      if (record.key) forget_losses();  // the change does not have those values
+      return true;
     }
     if (key.is("transaction\"")) return true;
     if (key.is("after\"")) return once(0) && take_row(member, envelope.after);
@@ -489,6 +500,11 @@ Result<Envelope, Problem> Decoder::Impl::read_envelope(Topic& topic, const RawRe
     }
   }
   return envelope;
+}
+
+void Decoder::Impl::forget_losses() {
+  nulls_.clear();
+  std::erase_if(losses_, [](const Loss& loss) { return loss.of_value; });
 }
 
 std::optional<Problem> Decoder::Impl::read_source(const Topic& topic, JsonValue& value,
@@ -815,6 +831,7 @@ void Decoder::Impl::remember(std::string_view topic_name, const SourceTables& ta
 Decoded Decoder::Impl::decode(const RawRecord& record, Arena& arena) {
   losses_.clear();
   nulls_.clear();
+  before_ = {};
   if (!record.value && !record.key) return Skipped{SkipRule::empty};
   Topic& topic = topic_of(record.topic);
   if (!record.follows) topic.announced = Announced::not_known;
@@ -835,6 +852,7 @@ Decoded Decoder::Impl::decode(Topic& topic, const RawRecord& record, Arena& aren
 
   const auto envelope = read_envelope(topic, record, arena);
   if (!envelope) return BadRecord{"value: " + envelope.error().text, envelope.error().scope};
+  if (envelope->before) before_ = {envelope->before->layout, envelope->before->cells};
   return change_of(topic, *envelope, record, arena);
 }
 
@@ -943,7 +961,8 @@ Decoded Decoder::Impl::tombstone(Topic& topic, const RawRecord& record, Arena& a
   return change;
 }
 
-Decoder::Decoder(ConnectorModes modes) : impl_{std::make_unique<Impl>(std::move(modes))} {}
+Decoder::Decoder(ConnectorModes modes, bool keeps_before)
+    : impl_{std::make_unique<Impl>(std::move(modes), keeps_before)} {}
 Decoder::~Decoder() = default;
 
 void Decoder::remember(std::string_view topic, const SourceTables& tables) {
@@ -960,6 +979,10 @@ std::optional<Change> Decoder::decode_key(const RawRecord& record, Arena& arena)
 
 std::span<const Loss> Decoder::losses() const noexcept {
   return impl_->losses();
+}
+
+Row Decoder::before() const noexcept {
+  return impl_->before();
 }
 
 }  // namespace lockstep::debezium

@@ -84,7 +84,12 @@ void Assignment::positions_read(const Writers::Answer& answer, Time now) {
     const auto& [positions, parked] = *answer.result;
     const auto known = positions.find(tp);
     const bool is_known = known != positions.end();
-    ledger_.begin(tp, lane, is_known ? std::optional{known->second.next} : std::nullopt);
+    auto at = is_known ? std::optional{known->second.next} : std::nullopt;
+    if (const auto* const before = ledger_.find(tp.topic, tp.partition);
+        before && !has_positions_) {
+      at = before->applied;
+    }
+    ledger_.begin(tp, lane, at);
     if (is_known && known->second.tables) decoder_.remember(tp.topic, *known->second.tables);
     const auto keys = parked.find(tp.topic);
     letterbox_.begin(tp.topic, keys == parked.end() ? ParkedKeys::mapped_type{} : keys->second);
@@ -115,7 +120,10 @@ void Assignment::assign(Fetcher& fetcher, Time now) {
   for (const auto& [tp, at] : starts) {
     if (!begun_.contains(tp)) continue;
     const auto group = from_group->find(tp);
-    if (group != from_group->end()) {
+    if (group != from_group->end() && !has_positions_) {
+      spdlog::info("reading from the consumer group's offset pipeline={} {} from={}", pipeline_,
+                   to_string(tp), group->second.value);
+    } else if (group != from_group->end()) {
       spdlog::warn(
           "no position in lockstep.progress, reading from the consumer group's offset: what is "
           "before it is taken for applied pipeline={} {} from={}",

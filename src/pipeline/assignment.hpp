@@ -37,14 +37,17 @@ class Assignment {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
+  /// `has_positions`: the target keeps them. If not, a partition that was ours all the time goes on
+  /// where it was, and another begins at the group's offset.
   Assignment(std::string pipeline, Lanes& lanes, Ledger& ledger, Letterbox& letterbox,
-             debezium::Decoder& decoder, Writers& writers)
+             debezium::Decoder& decoder, Writers& writers, bool has_positions = true)
       : pipeline_{std::move(pipeline)},
         lanes_{lanes},
         ledger_{ledger},
         letterbox_{letterbox},
         decoder_{decoder},
-        writers_{writers} {}
+        writers_{writers},
+        has_positions_{has_positions} {}
 
   // ---- What the group says
 
@@ -80,6 +83,7 @@ class Assignment {
   Letterbox& letterbox_;
   debezium::Decoder& decoder_;
   Writers& writers_;
+  const bool has_positions_;
 
   std::vector<TopicPartition> assigned_;
   std::set<TopicPartition> awaiting_;  ///< of those: their position is not known yet

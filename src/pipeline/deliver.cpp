@@ -23,12 +23,12 @@ std::string iso_now() {
 }  // namespace
 
 Result<Done, std::string> deliver(kafka::Producer& producer, const std::string& pipeline,
-                                  const Batch& batch) {
+                                  std::span<const Letter> letters) {
   const std::string now = iso_now();
   std::deque<std::string> numbers;  // that headers point to
   std::vector<kafka::OutgoingRecord> records;
-  records.reserve(batch.letters.size());
-  for (const Letter& letter : batch.letters) {
+  records.reserve(letters.size());
+  for (const Letter& letter : letters) {
     records.push_back({letter.key, letter.value, {letter.headers.begin(), letter.headers.end()}});
     auto& headers = records.back().headers;
     const auto number = [&](std::int64_t value) -> std::string_view {

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "lockstep/batch/cut.hpp"
 
@@ -38,11 +39,13 @@ void Dispatcher::hand_over(Time now, const KnownEnd& known_end) {
     }
     return records;
   };
+  if (late_ != nullptr) tell_generations();
   while (writers_.has_free(now)) {
     const auto next = lanes_.next_ready(now, remaining);
     if (!next) return;
     auto batch = lanes_.change(*next)->take(now);
     batch->taken = now;
+    batch->generation = lanes_[*next].generation();
     // In one order in all daemons, so that they don't wait for each other in a circle.
     std::sort(batch->slices.begin(), batch->slices.end(),
               [](const Slice& a, const Slice& b) { return a.partition < b.partition; });
@@ -58,25 +61,60 @@ void Dispatcher::take_answers(Time now) {
       take_answer(answer, now);
     }
   }
+  if (late_ == nullptr) return;
+  for (const auto& answer : late_->take_answers()) take_late_answer(answer, now);
+}
+
+/// A sink that is late need not know of what is dropped before it is handed the next batch, but for
+/// what it would begin meanwhile.
+void Dispatcher::tell_generations() {
+  told_.resize(lanes_.size());
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const auto generation = lanes_[i].generation();
+    if (std::exchange(told_[i], generation) != generation) {
+      late_->forget(lanes_[i].topic(), generation);
+    }
+  }
+}
+
+void Dispatcher::take_late_answer(const LateAnswer& answer, Time now) {
+  if (answer.slices.empty()) return;
+  const auto index = lanes_.find(answer.slices.front().partition.topic);
+  if (!index) return;
+  report_.answered(*index, answer);
+  last_applied_ = now;
+  if (answer.generation != lanes_[*index].generation()) return;
+  answered(answer.slices);
+  for (const auto& slice : answer.slices) {
+    const auto* const entry = ledger_.find(slice.partition.topic, slice.partition.partition);
+    if (entry != nullptr && entry->applied) report_.reached(slice.partition, *entry->applied);
+  }
+}
+
+void Dispatcher::answered(const std::vector<Slice>& slices) {
+  for (const auto& slice : slices) {
+    letterbox_.passed(slice.partition, slice.next);
+    if (ledger_.answered(slice.partition, slice.expected, slice.next)) continue;
+    spdlog::error("a batch does not follow the one before it, this is a bug pipeline={} {}@{}",
+                  pipeline_, to_string(slice.partition), slice.next.value);
+  }
 }
 
 void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
   auto& [batch, index, generation] = std::get<Writers::Apply>(answer.job);
   lanes_.served(index, answer.took);
-  if (answer.result) report_.applied(index, *batch, answer.took, answer.spent);
-  if (answer.result && !batch->changes.empty()) last_applied_ = now;
+  if (answer.result && late_ != nullptr) report_.taken(*batch, answer.took);
+  if (answer.result && late_ == nullptr) {
+    report_.applied(index, *batch, answer.took, answer.spent);
+    if (!batch->changes.empty()) last_applied_ = now;
+  }
   const auto lane = lanes_.change(index);
   if (generation != lane->generation()) {  // its partitions have begun again since
     lane->forget_in_flight();
     return;
   }
   if (answer.result) {
-    for (const auto& slice : batch->slices) {
-      letterbox_.passed(slice.partition, slice.next);
-      if (ledger_.answered(slice.partition, slice.expected, slice.next)) continue;
-      spdlog::error("a batch does not follow the one before it, this is a bug pipeline={} {}@{}",
-                    pipeline_, to_string(slice.partition), slice.next.value);
-    }
+    if (late_ == nullptr) answered(batch->slices);
     const auto trouble = lane->trouble();
     lane->applied();
     if (trouble && !lane->trouble()) report_.goes_on(index, *trouble, now);

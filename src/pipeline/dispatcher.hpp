@@ -25,14 +25,15 @@ class Dispatcher {
   using KnownEnd = std::function<std::optional<NextOffset>(const TopicPartition&)>;
 
   Dispatcher(std::string pipeline, Lanes& lanes, Ledger& ledger, Letterbox& letterbox,
-             Writers& writers, Assignment& assignment, Report& report)
+             Writers& writers, Assignment& assignment, Report& report, LateSink* late = nullptr)
       : pipeline_{std::move(pipeline)},
         lanes_{lanes},
         ledger_{ledger},
         letterbox_{letterbox},
         writers_{writers},
         assignment_{assignment},
-        report_{report} {}
+        report_{report},
+        late_{late} {}
 
   void hand_over(Time now, const KnownEnd& known_end);
   void take_answers(Time now);
@@ -43,6 +44,9 @@ class Dispatcher {
 
  private:
   void take_answer(Writers::Answer& answer, Time now);
+  void take_late_answer(const LateAnswer& answer, Time now);
+  void tell_generations();
+  void answered(const std::vector<Slice>& slices);
   void wait(std::size_t index, const SinkError& error, std::unique_ptr<Batch> batch, Time now);
   void refuse(std::size_t index, const SinkError& error, std::unique_ptr<Batch> batch, Time now);
   void obey(Command::Verb verb, std::size_t index, Time now);
@@ -54,7 +58,9 @@ class Dispatcher {
   Writers& writers_;
   Assignment& assignment_;
   Report& report_;
-  Time last_applied_;  ///< when a change was, of any table
+  LateSink* const late_;             ///< the writers' only sink, if it is one
+  std::vector<std::uint64_t> told_;  ///< to it, by lane: the generation
+  Time last_applied_;                ///< when a change was, of any table
 };
 
 }  // namespace lockstep::pipeline

@@ -55,7 +55,10 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
     stop(entry->lane, record, *refusal, now);
     return;
   }
-  auto* const change = std::get_if<Change>(&decoded);
+  if (keeps_origins_ && !raw.value && std::holds_alternative<Change>(decoded)) {
+    decoded = debezium::Skipped{debezium::SkipRule::tombstone};
+  }
+  auto* const change = keeps_origins_ ? nullptr : std::get_if<Change>(&decoded);
   if (change != nullptr && (change->op == Op::truncate || change->other_key != nullptr)) {
     const auto place = place_of_change(lane->topic(), count_partitions);
     if (place == Place::not_known_yet) {
@@ -125,6 +128,7 @@ void Intake::keep(Batch& batch, Ledger::Entry& entry, const Record& record,
       slice.relation = change->relation;
     }
     batch.changes.push_back(*change);
+    if (keeps_origins_) batch.origins.push_back(origin_of(record, batch.arena));
   } else if (const auto* skipped = std::get_if<debezium::Skipped>(&decoded)) {
     report_.skipped(debezium::name(skipped->rule));
   }
@@ -207,24 +211,30 @@ std::optional<std::string> Intake::refusal_of(const Record& record, const Fault&
   return std::nullopt;
 }
 
+Origin Intake::origin_of(const Record& record, Arena& arena) const {
+  const auto copy = [&](std::optional<std::string_view> text) {
+    return text ? std::optional{arena.copy(*text)} : std::nullopt;
+  };
+  auto headers = record.raw.headers != nullptr ? record.raw.headers->all() : std::vector<Header>{};
+  for (auto& [name, value] : headers) {
+    name = arena.copy(name);
+    value = copy(value);
+  }
+  return {copy(record.raw.key), copy(record.raw.value),
+          arena.copy(std::span<const Header>{headers}), decoder_.before()};
+}
+
 void Intake::put_letter(Batch& batch, Ledger::Entry& entry, const Record& record,
                         const Fault& fault) {
-  const auto copy = [&](std::optional<std::string_view> text) {
-    return text ? std::optional{batch.arena.copy(*text)} : std::nullopt;
-  };
+  const Origin origin = origin_of(record, batch.arena);
   Letter letter;
   letter.stage = fault.stage;
   letter.topic = batch.arena.copy(record.raw.topic);
   letter.partition = record.partition;
   letter.offset = record.offset;
-  letter.key = copy(record.raw.key);
-  letter.value = copy(record.raw.value);
-  auto headers = record.raw.headers != nullptr ? record.raw.headers->all() : std::vector<Header>{};
-  for (auto& [name, value] : headers) {
-    name = batch.arena.copy(name);
-    value = copy(value);
-  }
-  letter.headers = batch.arena.copy(std::span<const Header>{headers});
+  letter.key = origin.key;
+  letter.value = origin.value;
+  letter.headers = origin.headers;
   letter.error = batch.arena.copy(fault.cause);
   letter.row_key = batch.arena.copy(fault.row_key);
   batch.letters.push_back(letter);

@@ -24,9 +24,16 @@ class Intake {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
+  /// `keeps_origins`: of what has happened, not of how the rows are in the end, the batches tell:
+  /// with the record that each change was made of, each delete, and no tombstone.
   Intake(debezium::Decoder& decoder, Lanes& lanes, Ledger& ledger, Letterbox& letterbox,
-         Report& report)
-      : decoder_{decoder}, lanes_{lanes}, ledger_{ledger}, letterbox_{letterbox}, report_{report} {}
+         Report& report, bool keeps_origins = false)
+      : decoder_{decoder},
+        lanes_{lanes},
+        ledger_{ledger},
+        letterbox_{letterbox},
+        report_{report},
+        keeps_origins_{keeps_origins} {}
 
   struct Record {
     debezium::RawRecord raw;
@@ -52,6 +59,7 @@ class Intake {
     std::string no_letter{};  ///< why its table stops all the same; empty: it does not
   };
 
+  Origin origin_of(const Record& record, Arena& arena) const;
   /// The batch takes the record, whatever it is.
   Slice& advance(Batch& batch, Ledger::Entry& entry, const Record& record);
   void keep(Batch& batch, Ledger::Entry& entry, const Record& record, debezium::Decoded& decoded);
@@ -71,6 +79,7 @@ class Intake {
   Ledger& ledger_;
   Letterbox& letterbox_;
   Report& report_;
+  const bool keeps_origins_;
   std::map<std::string, int> partition_counts_;  ///< of topics where it mattered
 };
 

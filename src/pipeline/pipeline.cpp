@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <optional>
+#include <span>
 
 #include "assignment.hpp"
 #include "deliver.hpp"
@@ -63,13 +64,23 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
         lanes_{config_.limits},
         letterbox_{per_minute(config_)},
         report_{config_.name, lanes_, ledger_, Clock::now(), config_.on_applied},
-        decoder_{config_.connector},
-        intake_{decoder_, lanes_, ledger_, letterbox_, report_},
+        decoder_{config_.connector, config_.keeps_origins},
+        intake_{decoder_, lanes_, ledger_, letterbox_, report_, config_.keeps_origins},
+        late_{sinks.front()->late()},
         writers_{config_.name, std::move(sinks), [this] { wakeup_.notify(); },
-                 [this](const Batch& batch) { return deliver(*producer_, config_.name, batch); }},
-        assignment_{config_.name, lanes_, ledger_, letterbox_, decoder_, writers_},
-        dispatcher_{config_.name, lanes_, ledger_, letterbox_, writers_, assignment_, report_} {
+                 [this](const Batch& batch) {
+                   return deliver(*producer_, config_.name, batch.letters);
+                 }},
+        assignment_{config_.name,         lanes_, ledger_, letterbox_, decoder_, writers_,
+                    config_.has_positions},
+        dispatcher_{config_.name, lanes_,      ledger_, letterbox_,
+                    writers_,     assignment_, report_, late_} {
     config_.consumer.wake_fd = wakeup_.fd();
+    if (late_ == nullptr) return;
+    late_->attach([this] { wakeup_.notify(); },
+                  [this](std::span<const Letter> letters) {
+                    return deliver(*producer_, config_.name, letters);
+                  });
   }
 
   Result<Done, std::string> run(const std::stop_token& stop) {
@@ -225,6 +236,9 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
     if (!writers_.wait_idle(finish_deadline)) {
       spdlog::warn("transaction still running, left to the target pipeline={}", config_.name);
     }
+    if (late_ != nullptr && !late_->settle(finish_deadline)) {
+      spdlog::warn("not all is done that has begun, it is begun again pipeline={}", config_.name);
+    }
     now_ = Clock::now();
     dispatcher_.take_answers(now_);
     if (!lost) commit_at_last();
@@ -302,7 +316,8 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
   std::unique_ptr<kafka::Producer> producer_;  // of dead letters; used by the writers' threads
   debezium::Decoder decoder_;  // before the writers: batches point to its layouts and tables
   Intake intake_;
-  Writers writers_;  // before the consumer, whose end hands partitions back
+  LateSink* const late_;  // the writers' only sink, if it is one
+  Writers writers_;       // before the consumer, whose end hands partitions back
   Assignment assignment_;
   Dispatcher dispatcher_;
   std::unique_ptr<kafka::Consumer> consumer_;

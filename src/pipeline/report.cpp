@@ -97,16 +97,9 @@ void Report::sampled(Writers::Clock::duration fetch, Writers::Clock::duration de
 void Report::applied(std::size_t lane, const Batch& batch, Writers::Clock::duration took,
                      const Spent& spent) {
   counters_.records += batch.records;
-  counters_.changes += batch.changes.size();
   for (const auto& change : batch.changes) counters_.lossy_values += change.lossy_values;
   ++counters_.batches;
-  applied_.resize(std::max(applied_.size(), lane + 1));
-  applied_[lane].changes += batch.changes.size();
-  const auto committed_us = now_us();
-  for (const auto& time : batch.commit_times) {
-    const auto late_us = std::max<std::int64_t>(0, committed_us - time.ts_us);
-    applied_[lane].delay.add(static_cast<double>(late_us) / 1e6, time.changes);
-  }
+  count(lane, batch.changes.size(), batch.commit_times);
   batch_changes_.add(static_cast<double>(batch.changes.size()));
   batch_apply_.add(seconds_of(took));
   batch_commit_.add(seconds_of(spent.commit));
@@ -117,10 +110,44 @@ void Report::applied(std::size_t lane, const Batch& batch, Writers::Clock::durat
   for (const auto& slice : batch.slices) {
     spdlog::debug("batch applied pipeline={} rows={} took_ms={} next={}@{}", pipeline_,
                   batch.changes.size(), in_ms(took), to_string(slice.partition), slice.next.value);
-    if (on_applied_) on_applied_(slice.partition, slice.next);
-    if (slice.source_ts_us == 0) continue;
-    newest_ts_us_ = applied_[lane].newest_ts_us = slice.source_ts_us;
+    reached(slice.partition, slice.next);
+    done_with(lane, slice);
   }
+}
+
+void Report::count(std::size_t lane, std::size_t changes, const std::vector<CommitTime>& times) {
+  counters_.changes += changes;
+  applied_.resize(std::max(applied_.size(), lane + 1));
+  applied_[lane].changes += changes;
+  const auto committed_us = now_us();
+  for (const auto& time : times) {
+    const auto late_us = std::max<std::int64_t>(0, committed_us - time.ts_us);
+    applied_[lane].delay.add(static_cast<double>(late_us) / 1e6, time.changes);
+  }
+}
+
+void Report::reached(const TopicPartition& partition, NextOffset next) {
+  if (on_applied_) on_applied_(partition, next);
+}
+
+void Report::done_with(std::size_t lane, const Slice& slice) {
+  if (slice.source_ts_us == 0) return;
+  newest_ts_us_ = applied_[lane].newest_ts_us = slice.source_ts_us;
+}
+
+void Report::taken(const Batch& batch, Writers::Clock::duration took) {
+  counters_.records += batch.records - batch.changes.size();  // those that are no changes
+  for (const auto& change : batch.changes) counters_.lossy_values += change.lossy_values;
+  ++counters_.batches;
+  batch_changes_.add(static_cast<double>(batch.changes.size()));
+  batch_apply_.add(seconds_of(took));
+  spent_.wait += seconds_of(batch.taken - batch.begun);
+}
+
+void Report::answered(std::size_t lane, const LateAnswer& answer) {
+  counters_.records += answer.changes;
+  count(lane, answer.changes, answer.commit_times);
+  for (const auto& slice : answer.slices) done_with(lane, slice);
 }
 
 void Report::stopped(std::string_view topic, std::string_view cause) const {

@@ -42,6 +42,11 @@ class Report {
   void lost(std::string_view topic, const debezium::Loss& loss);
   void applied(std::size_t lane, const Batch& batch, Writers::Clock::duration took,
                const Spent& spent = {});
+  /// A sink that is done with it later has it.
+  void taken(const Batch& batch, Writers::Clock::duration took);
+  void answered(std::size_t lane, const LateAnswer& answer);
+  /// All before the offset is applied.
+  void reached(const TopicPartition& partition, NextOffset next);
   /// Whether what the next record takes is to be measured.
   bool samples_next() noexcept { return ++records_seen_ % one_record_in == 0; }
   void sampled(Writers::Clock::duration fetch, Writers::Clock::duration decode);
@@ -63,6 +68,9 @@ class Report {
                         std::size_t assigned, Time now);
 
  private:
+  void count(std::size_t lane, std::size_t changes, const std::vector<CommitTime>& times);
+  void done_with(std::size_t lane, const Slice& slice);
+
   struct Applied {
     std::uint64_t changes = 0;
     std::int64_t newest_ts_us = 0;

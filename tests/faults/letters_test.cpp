@@ -344,7 +344,7 @@ TEST_CASE("what is wrong with a command about dead letters is told") {
   }
   const auto other = run(config, {"list", "--pipeline", "other"});
   CHECK(other.code == 1);
-  CHECK(other.out == "no pipeline other\n");
+  CHECK(other.out == "no pipeline other with a postgres sink\n");
 
   auto pausing = config;
   pausing.sink.erase("on_error");

@@ -108,8 +108,11 @@ std::string to_yaml(const std::vector<DaemonConfig>& pipelines) {
     for (const auto& [key, value] : config.connector) {
       yaml << "      " << key << ": " << quoted(value) << "\n";
     }
-    yaml << "    sink:\n      type: postgres\n      url: "
-         << (config.target_url.empty() ? stack.target_url : config.target_url) << "\n";
+    yaml << "    sink:\n      type: " << config.sink_type << "\n";
+    if (config.sink_type == "postgres") {
+      yaml << "      url: " << (config.target_url.empty() ? stack.target_url : config.target_url)
+           << "\n";
+    }
     if (config.connections != 0) yaml << "      connections: " << config.connections << "\n";
     for (const auto& [key, value] : config.sink) yaml << "      " << key << ": " << value << "\n";
     yaml << "    batch: {max_events: " << config.max_events << ", max_bytes: " << config.max_bytes

@@ -24,8 +24,9 @@ struct DaemonConfig {
   std::string listen{};  ///< http.listen; 127.0.0.1:0 is any port, which http_port() tells
   std::string token{};   ///< http.token
   std::map<std::string, std::string> properties{};  ///< kafka.properties
-  std::map<std::string, std::string> sink{};        ///< more of the sink's keys: YAML in one line
-  std::map<std::string, std::string> connector{};   ///< what its messages don't tell
+  std::string sink_type = "postgres";
+  std::map<std::string, std::string> sink{};       ///< more of the sink's keys: YAML in one line
+  std::map<std::string, std::string> connector{};  ///< what its messages don't tell
 };
 /// What is the whole file's (brokers, properties, http, log) is taken from the first.
 std::string to_yaml(const std::vector<DaemonConfig>& pipelines);

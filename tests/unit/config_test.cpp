@@ -136,16 +136,16 @@ log: {level: debug, format: json}
   CHECK(replica.name == "replica-1");
   CHECK(replica.topics == std::vector<std::string>{"db.public.users", "db.public.orders"});
   CHECK(replica.topics_pattern.empty());
-  CHECK(replica.sink.url == config->connections.at("target"));
-  CHECK(replica.sink.schema == "copy");
-  CHECK(replica.sink.synced_at.empty());
-  CHECK(replica.sink.connections == 64);
-  CHECK(replica.sink.dead_letters);
-  CHECK(replica.sink.dead_letter_topic == "lost");
-  CHECK(replica.sink.dead_letters_per_minute == 1);
-  CHECK(replica.sink.missing_table == lockstep::MissingTable::pause);
-  CHECK(replica.sink.schema_change == lockstep::SchemaChange::ignore);
-  CHECK(replica.sink.tables ==
+  CHECK(replica.postgres()->url == config->connections.at("target"));
+  CHECK(replica.postgres()->schema == "copy");
+  CHECK(replica.postgres()->synced_at.empty());
+  CHECK(replica.postgres()->connections == 64);
+  CHECK(replica.postgres()->dead_letters);
+  CHECK(replica.postgres()->dead_letter_topic == "lost");
+  CHECK(replica.postgres()->dead_letters_per_minute == 1);
+  CHECK(replica.postgres()->missing_table == lockstep::MissingTable::pause);
+  CHECK(replica.postgres()->schema_change == lockstep::SchemaChange::ignore);
+  CHECK(replica.postgres()->tables ==
         std::vector<lockstep::TableRule>{
             {"public.users", "crm.people", {"password"}, {{"full_name", "name"}}},
             {"shop.*", "copy.shop_*", {}, {}}});
@@ -157,10 +157,10 @@ log: {level: debug, format: json}
                                             ConnectorModes::Decimal::as_double, "gone"});
 
   const Pipeline& all = config->pipelines[1];
-  CHECK_FALSE(all.sink.dead_letters);
+  CHECK_FALSE(all.postgres()->dead_letters);
   CHECK(all.topics.empty());
   CHECK(all.topics_pattern == R"(^db\.public\..*)");
-  CHECK(all.sink.url == "postgres://localhost/other");
+  CHECK(all.postgres()->url == "postgres://localhost/other");
 }
 
 TEST_CASE("config: what is left out has its default") {
@@ -169,9 +169,9 @@ TEST_CASE("config: what is left out has its default") {
   CHECK_FALSE(config->log.json);
   CHECK(config->log.level == "info");
   const Pipeline& pipeline = config->pipelines.at(0);
-  CHECK(pipeline.sink.schema.empty());
-  CHECK(pipeline.sink.synced_at == "synced_at");
-  CHECK(pipeline.sink.connections == 2);
+  CHECK(pipeline.postgres()->schema.empty());
+  CHECK(pipeline.postgres()->synced_at == "synced_at");
+  CHECK(pipeline.postgres()->connections == 2);
   CHECK(pipeline.batch.max_events == 20'000);
   CHECK(pipeline.batch.max_bytes == 64 * 1024 * 1024);
   CHECK(pipeline.batch.max_wait == 0ms);
@@ -204,7 +204,7 @@ pipelines:
       max_bytes: 64MB
       max_wait: 20
   - topics_pattern: users
-    sink: {type: webhook, url: http://x/}
+    sink: {type: webhok, url: http://x/}
 connections:
   target: ${URL}
 log: {level: loud}
@@ -228,8 +228,8 @@ http: {listen: "8000", token: short, allowed_hosts: ["a b"], allowed_origins: [o
            "number and ms, s or m, such as 20ms",
            "f.yaml:16: pipelines[1].name: missing; expected letters, digits, dots, _ or -",
            "f.yaml:16: pipelines[1].topics_pattern: \"users\" does not begin with ^",
-           "f.yaml:17: pipelines[1].sink.type: \"webhook\" is not available in this version; "
-           "expected postgres",
+           "f.yaml:17: pipelines[1].sink.type: \"webhok\" is not known; expected one of postgres, "
+           "console",
            "f.yaml:19: connections.target: the environment variable URL is not set; set it or "
            "write ${URL:-default}",
            "f.yaml:20: log.level: \"loud\" is not known; expected one of trace, debug, info, "

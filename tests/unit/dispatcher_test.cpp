@@ -3,10 +3,13 @@
 #include "dispatcher.hpp"
 
 #include <algorithm>
+#include <map>
 #include <mutex>
+#include <utility>
 
 #include "catch.hpp"
 #include "eventually.hpp"
+#include "lockstep/batch/portions.hpp"
 #include "wakeup.hpp"
 
 using namespace lockstep;
@@ -55,8 +58,17 @@ std::vector<std::unique_ptr<Sink>> sinks(Target& target, int count) {
   return sinks;
 }
 
+std::vector<std::unique_ptr<Sink>> only(std::unique_ptr<Sink> sink) {
+  std::vector<std::unique_ptr<Sink>> sinks;
+  sinks.push_back(std::move(sink));
+  return sinks;
+}
+
 struct DispatcherFixture {
-  DispatcherFixture() {
+  explicit DispatcherFixture(std::unique_ptr<Sink> late_sink = nullptr)
+      : late{late_sink ? late_sink->late() : nullptr},
+        writers{"p", late_sink ? only(std::move(late_sink)) : sinks(target, 2),
+                [this] { wakeup.notify(); }} {
     for (const auto* topic : {"a", "b"})
       ledger.begin({topic, 0}, lanes.index_of(topic), std::nullopt);
     assignment.assigned({{"a", 0}, {"b", 0}}, Clock::now());
@@ -111,14 +123,54 @@ struct DispatcherFixture {
   Lanes lanes{{.max_events = 2, .max_bytes = 1024 * 1024, .max_wait = milliseconds{0}}};
   Ledger ledger;
   Report report{"p", lanes, ledger, Clock::now()};
-  Writers writers{"p", sinks(target, 2), [this] { wakeup.notify(); }};
+  LateSink* late;
+  Writers writers;
   Letterbox letterbox{std::nullopt};
   debezium::Decoder decoder;
   Assignment assignment{"p", lanes, ledger, letterbox, decoder, writers};
-  Dispatcher dispatcher{"p", lanes, ledger, letterbox, writers, assignment, report};
+  Dispatcher dispatcher{"p", lanes, ledger, letterbox, writers, assignment, report, late};
 };
 
 using Applied = std::vector<std::string>;
+
+/// Takes what it is handed, and is done with it when the test says so.
+struct Later : TargetSink, LateSink {
+  using TargetSink::TargetSink;
+  LateSink* late() noexcept override { return this; }
+  Result<Done, SinkError> apply(const Batch& batch) override {
+    const std::scoped_lock lock{target.mutex};
+    for (auto& part : portions_of(batch).of_changes)
+      taken.push_back({{part}, batch.generation, 1, {}});
+    return done;
+  }
+  void attach(std::function<void()>, Deliver) override {}
+  std::vector<LateAnswer> take_answers() override {
+    const std::scoped_lock lock{target.mutex};
+    return std::exchange(answers, {});
+  }
+  void forget(const std::string& topic, std::uint64_t generation) override {
+    const std::scoped_lock lock{target.mutex};
+    forgotten[topic] = generation;
+  }
+  bool settle(milliseconds) override { return true; }
+  /// Done with what it took as number `i`.
+  void finish(std::size_t i) {
+    const std::scoped_lock lock{target.mutex};
+    answers.push_back(taken.at(i));
+  }
+  std::vector<LateAnswer> taken;
+  std::vector<LateAnswer> answers;
+  std::map<std::string, std::uint64_t> forgotten;
+};
+
+struct LateFixture : DispatcherFixture {
+  LateFixture() : DispatcherFixture{std::make_unique<Later>(target)} {}
+  Later& later() { return static_cast<Later&>(*late); }
+  std::size_t taken() {
+    const std::scoped_lock lock{target.mutex};
+    return later().taken.size();
+  }
+};
 
 }  // namespace
 
@@ -331,4 +383,38 @@ TEST_CASE("dispatcher: the status tells each table's state, cause and positions"
   REQUIRE(status.lanes[1].partitions.size() == 1);
   CHECK(status.lanes[1].partitions[0].applied == NextOffset{5});
   CHECK(status.lanes[1].partitions[0].read == NextOffset{5});
+}
+
+TEST_CASE("dispatcher: of a sink that is done later, what is done without a gap may be committed") {
+  LateFixture f;
+  for (int i = 0; i < 4; ++i) f.read("a", i);
+  f.turn_until("it has taken all", [&] { return f.taken() == 4; });
+  f.turn_until("the writer is free", [&] { return f.lane("a").empty(); });
+  CHECK(f.ledger.take_committable().empty());
+
+  f.later().finish(1);
+  f.later().finish(3);
+  f.turn();
+  CHECK(f.ledger.take_committable().empty());
+  f.later().finish(0);
+  f.turn();
+  CHECK(f.ledger.take_committable() == Positions{{{"a", 0}, {2}}});
+  f.later().finish(2);
+  f.turn();
+  CHECK(f.ledger.take_committable() == Positions{{{"a", 0}, {4}}});
+}
+
+TEST_CASE("dispatcher: a sink that is done later is told what is not wanted any more") {
+  LateFixture f;
+  f.read("a", 0);
+  f.read("a", 1);
+  f.turn_until("it has taken them", [&] { return f.taken() == 2 && f.lane("a").empty(); });
+  REQUIRE(f.tell(Verb::pause, "a"));
+  f.turn();
+  CHECK(f.later().forgotten.at("a") == f.lane("a").generation());
+  CHECK(f.later().taken.at(0).generation < f.lane("a").generation());
+
+  f.later().finish(0);  // it ran already: it is handed over again, and counts then
+  f.turn();
+  CHECK(f.ledger.take_committable().empty());
 }

@@ -115,7 +115,7 @@ TEST_CASE("environment: the configuration expands from .env of the working direc
   config = load("lockstep.yaml");
   REQUIRE(config);
   CHECK(config->kafka.brokers == "localhost:19092");
-  CHECK(config->pipelines[0].sink.url == "postgresql://h/d");
+  CHECK(config->pipelines[0].postgres()->url == "postgresql://h/d");
 
   WorkingDirectory::write(".env", "what is this\n");
   config = load("lockstep.yaml");

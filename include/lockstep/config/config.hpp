@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "lockstep/config/environment.hpp"
@@ -34,13 +35,23 @@ struct PostgresSink {
   bool operator==(const PostgresSink&) const = default;
 };
 
+/// Changes as lines on standard output.
+struct ConsoleSink {
+  bool json = false;  ///< or lines for people
+
+  bool operator==(const ConsoleSink&) const = default;
+};
+
 struct Pipeline {
   std::string name;                 ///< unique; its consumer group is lockstep.<name>
   std::vector<std::string> topics;  ///< either these, or…
   std::string topics_pattern;       ///< …a regular expression that begins with ^
   ConnectorModes connector;         ///< of the topics' connector
-  PostgresSink sink;
+  std::variant<PostgresSink, ConsoleSink> sink;
   BatchLimits batch;
+
+  /// nullptr: another sink.
+  const PostgresSink* postgres() const noexcept { return std::get_if<PostgresSink>(&sink); }
 
   bool operator==(const Pipeline&) const = default;
 };

@@ -43,6 +43,7 @@ enum class SkipRule : std::uint8_t {
   transaction_metadata,  ///< BEGIN and END of provide.transaction.metadata
   logical_message,       ///< op "m": pg_logical_emit_message
   empty,                 ///< neither key nor value
+  tombstone,             ///< where the delete before it is all that is wanted
   old_key,               ///< the delete that announces a new key of the row: see Change::in_order
 };
 std::string_view name(SkipRule rule);
@@ -85,7 +86,8 @@ struct Loss {
 /// Threads: not thread-safe, one per thread. Errors: none thrown for bad input, whatever the bytes.
 class Decoder {
  public:
-  explicit Decoder(ConnectorModes modes = {});
+  /// `keeps_before`: the row before a change is wanted, also of one with a key.
+  explicit Decoder(ConnectorModes modes = {}, bool keeps_before = false);
   ~Decoder();
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
@@ -105,6 +107,8 @@ class Decoder {
   /// Of the record decoded last, until the next one. Those of a column come once, with the first
   /// record of its schema.
   std::span<const Loss> losses() const noexcept;
+  /// Of the change decoded last, where it is kept: in the arena, as the change is.
+  Row before() const noexcept;
 
  private:
   class Impl;

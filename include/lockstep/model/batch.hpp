@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,11 +51,20 @@ struct CommitTime {
   std::uint64_t changes = 0;
 };
 
+/// The record that a change was made of, and what the change does not hold of it.
+struct Origin {
+  std::optional<std::string_view> key;
+  std::optional<std::string_view> value;
+  std::span<const Header> headers;
+  Row before;
+};
+
 /// Changes that become visible at the target together, in one transaction, in arrival order.
 /// Plain data, handed from the thread that fills it to the thread that applies it.
 struct Batch {
   Arena arena;  // first: the changes point into it
   std::vector<Change> changes;
+  std::vector<Origin> origins;  ///< of `changes`, one each, where the pipeline keeps them
   std::vector<Letter> letters;  ///< passed by: no change of them is in `changes`
   /// The table was truncated: of its parked keys only those of `letters` are parked afterwards.
   bool unparks = false;
@@ -63,6 +73,7 @@ struct Batch {
   std::chrono::steady_clock::time_point begun;
   std::chrono::steady_clock::time_point taken;  ///< by a writer
   std::size_t records = 0;                      ///< Kafka records, skipped ones too
+  std::uint64_t generation = 0;                 ///< of its lane, when it was taken
 
   /// The slice of this partition; one that begins at `expected` if there is none yet.
   Slice& slice_of(std::string_view topic, std::int32_t partition,
@@ -83,7 +94,8 @@ struct Batch {
   /// Memory held, in bytes.
   std::size_t bytes() const noexcept {
     return arena.bytes() + changes.capacity() * sizeof(Change) +
-           letters.capacity() * sizeof(Letter) + commit_times.capacity() * sizeof(CommitTime);
+           origins.capacity() * sizeof(Origin) + letters.capacity() * sizeof(Letter) +
+           commit_times.capacity() * sizeof(CommitTime);
   }
 };
 

@@ -111,6 +111,12 @@ constexpr bool is_upsert(Op op) noexcept {
   return op == Op::create || op == Op::update || op == Op::read;
 }
 
+/// A row as it was sent; without a layout: it was not.
+struct Row {
+  const Layout* layout = nullptr;
+  std::span<const Cell> cells;
+};
+
 /// What a row is found by.
 struct Key {
   const Layout* layout = nullptr;

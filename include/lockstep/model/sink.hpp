@@ -1,9 +1,12 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -59,6 +62,38 @@ struct SinkPosition {
 };
 using SinkPositions = std::map<TopicPartition, SinkPosition>;
 
+/// What a LateSink is done with: parts of slices that it was given, of one topic.
+struct LateAnswer {
+  std::vector<Slice> slices;
+  std::uint64_t generation = 0;  ///< of the batch that they were in
+  std::uint64_t changes = 0;
+  std::vector<CommitTime> commit_times;  ///< of those, as far as they say
+};
+
+/// A sink that is done with changes later than it takes them, in any order.
+///
+/// Sink::apply() only takes a batch, and copies what it keeps of it. It waits for room for a second
+/// at most, then it is `busy`. Nothing that was taken is lost: each part of its slices is answered,
+/// or was forgotten. Threads: all functions here from any.
+class LateSink {
+ public:
+  using Deliver = std::function<Result<Done, std::string>(std::span<const Letter>)>;
+
+  /// Before the first batch. `wake` is called, from any thread, when take_answers() has something;
+  /// `deliver`, from one thread at a time, puts records into the dead-letter topic, which takes up
+  /// to 20 s: only where the pipeline has one. They are answered once they are there.
+  virtual void attach(std::function<void()> wake, Deliver deliver) = 0;
+  virtual std::vector<LateAnswer> take_answers() = 0;
+  /// What was taken of the topic with a generation before this one, or is yet to be, is not wanted
+  /// any more: what has not begun is dropped. It is read and handed over again.
+  virtual void forget(const std::string& topic, std::uint64_t generation) = 0;
+  /// Begins nothing until it returns, and waits until nothing runs; false after `timeout`.
+  virtual bool settle(std::chrono::milliseconds timeout) = 0;
+
+ protected:
+  ~LateSink() = default;
+};
+
 /// Where a pipeline's batches go. Used by one thread at a time.
 class Sink {
  public:
@@ -86,6 +121,9 @@ class Sink {
 
   /// Of the last apply() that succeeded, where it is known.
   virtual Spent spent() const { return {}; }
+
+  /// The same object, if it is one; then it is the pipeline's only sink.
+  virtual LateSink* late() noexcept { return nullptr; }
 };
 
 }  // namespace lockstep

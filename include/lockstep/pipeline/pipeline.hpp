@@ -30,6 +30,12 @@ struct PipelineConfig {
   BatchLimits limits;
   std::optional<DeadLetters> dead_letters{};
   ConnectorModes connector{};
+  /// The sink wants what has happened, not how the rows are in the end: Batch::origins, each delete
+  /// of a row that gets another key, no tombstones.
+  bool keeps_origins = false;
+  /// The sink keeps positions. If not, the group's offsets are all there is: after a crash up to
+  /// the last 500 ms come again.
+  bool has_positions = true;
   /// All of the partition before the offset is committed on the target: called on the pipeline's
   /// thread, which it must not hold up.
   std::function<void(const TopicPartition&, NextOffset)> on_applied{};
