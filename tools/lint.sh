@@ -17,7 +17,7 @@ END
 }
 
 sources() { find src include tools tests -name '*.[ch]pp' | sort; }
-scripts() { find setup.sh .ci tools tests -name '*.sh' -o -path .ci/run | sort; }
+scripts() { find setup.sh .ci tools tests examples -name '*.sh' -o -path .ci/run | sort; }
 
 # --- format -----------------------------------------------------------------------------------------------------------
 
