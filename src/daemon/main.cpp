@@ -96,7 +96,7 @@ bool work(const sigset_t& signals, pipeline::Registry& pipelines) {
     }
     const auto list = pipelines.list();
     if (std::none_of(list.begin(), list.end(), [](const auto& one) { return one.running; })) {
-      spdlog::error("no pipeline is left");
+      spdlog::error("no pipeline is left, lockstepd ends: what was logged before says why");
       return false;
     }
     if (watchdog && Clock::now() >= next_watchdog) {

@@ -339,7 +339,10 @@ Result<const Relation*, Problem> Decoder::Impl::relation_of(const Topic& topic,
   auto found = relations_.find(relation);
   if (found == relations_.end()) {
     if (relations_.size() >= most_relations)
-      return of_setup("more than 10000 source tables so far");
+      return of_setup(
+          "more than 10000 source tables so far: the topic is not what it should be, or restart "
+          "the "
+          "daemon");
     found = relations_.emplace(relation, std::make_unique<const Relation>(relation)).first;
   }
   return found->second.get();

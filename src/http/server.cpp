@@ -352,7 +352,8 @@ class Session : public std::enable_shared_from_this<Session> {
     try {
       return route.handle(request);
     } catch (const std::exception& e) {
-      spdlog::error("request failed, this is a bug path={}: {}", route.path, e.what());
+      spdlog::error("request failed, this is a bug: report it with the log path={}: {}", route.path,
+                    e.what());
       return error(500, "internal error", e.what());
     }
   }

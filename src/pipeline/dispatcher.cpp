@@ -95,8 +95,10 @@ void Dispatcher::answered(const std::vector<Slice>& slices) {
   for (const auto& slice : slices) {
     letterbox_.passed(slice.partition, slice.next);
     if (ledger_.answered(slice.partition, slice.expected, slice.next)) continue;
-    spdlog::error("a batch does not follow the one before it, this is a bug pipeline={} {}@{}",
-                  pipeline_, to_string(slice.partition), slice.next.value);
+    spdlog::error(
+        "a batch does not follow the one before it, this is a bug: report it with the log "
+        "pipeline={} {}@{}",
+        pipeline_, to_string(slice.partition), slice.next.value);
   }
 }
 

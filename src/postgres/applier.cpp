@@ -534,9 +534,12 @@ void Applier::rotate(pqxx::work& tx, const TableChanges& table, const RowGroup& 
                                              table.key_layout, group.unchanged}),
                          group);
   if (const auto rest = missing(group, found); !rest.changes.empty()) {
-    throw Refused{"target table " + to_string(*writing_) +
-                      " does not have all of the rows that pass their keys round",
-                  rest.changes.front(), true};
+    throw Refused{
+        "target table " + to_string(*writing_) +
+            " does not have all of the rows that pass their keys round: it has diverged from the "
+            "source; take a new snapshot of the table, " +
+            then_reload,
+        rest.changes.front(), true};
   }
 }
 
