@@ -84,6 +84,8 @@ std::string token_of(const BeastRequest& request) {
 
 class Session;
 
+using Sessions = std::list<Session*>;
+
 /// What the connections share. Threads: the server's.
 struct Shared {
   Shared(ServerConfig with_config, std::vector<Route> with_routes, std::shared_ptr<Feed> with_feed)
@@ -96,7 +98,9 @@ struct Shared {
   const std::shared_ptr<Feed> feed;
   std::size_t waiting_requests = 0;
   std::size_t connections = 0;
-  std::list<std::weak_ptr<Session>> idle;  ///< the longest first
+  // Those that wait for their peer, the longest first: who comes may have the place of one.
+  Sessions idle;
+  Sessions amid;           ///< a request, or its answer
   asio::io_context io{1};  // its end is that of the connections, which use the above
   asio::thread_pool waiting{1};
 };
@@ -207,7 +211,10 @@ class Session : public std::enable_shared_from_this<Session> {
         peer_{peer.address().to_string() + ":" + std::to_string(peer.port())} {
     ++shared_.connections;
   }
-  ~Session() { --shared_.connections; }
+  ~Session() {
+    peer_has_answered();
+    --shared_.connections;
+  }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -220,30 +227,40 @@ class Session : public std::enable_shared_from_this<Session> {
       read_request();
       return;
     }
-    idle_ = shared_.idle.insert(shared_.idle.end(), weak_from_this());
-    is_idle_ = true;
+    wait_for_peer(shared_.idle);
     stream_.expires_after(idle_deadline);
     stream_.async_read_some(buffer_.prepare(1024),
                             [self = shared_from_this()](error_code failed, std::size_t size) {
-                              if (self->is_idle_) self->shared_.idle.erase(self->idle_);
-                              self->is_idle_ = false;
+                              self->peer_has_answered();
                               if (failed) return;
                               self->buffer_.commit(size);
                               self->read_request();
                             });
   }
 
-  /// One that the list of the idle holds no more.
+  /// While it waits for its peer.
   void hang_up() {
-    is_idle_ = false;
+    peer_has_answered();
     stream_.close();
   }
 
  private:
+  void wait_for_peer(Sessions& among) {
+    among_ = &among;
+    place_ = among.insert(among.end(), this);
+  }
+
+  void peer_has_answered() {
+    if (among_ != nullptr) among_->erase(place_);
+    among_ = nullptr;
+  }
+
   void read_request() {
+    wait_for_peer(shared_.amid);
     stream_.expires_after(request_deadline);
     bhttp::async_read(stream_, buffer_, *parser_,
                       [self = shared_from_this()](error_code failed, std::size_t) {
+                        self->peer_has_answered();
                         if (failed) {
                           self->refuse(failed);
                         } else {
@@ -378,10 +395,12 @@ class Session : public std::enable_shared_from_this<Session> {
     const auto size = response.body.size();
     if (request_.method() != bhttp::verb::head) reply_.body() = std::move(response.body);
     reply_.content_length(size);
+    wait_for_peer(shared_.amid);
     stream_.expires_after(request_deadline);
     serializer_.emplace(reply_);
     bhttp::async_write(stream_, *serializer_,
                        [self = shared_from_this()](error_code failed, std::size_t) {
+                         self->peer_has_answered();
                          if (failed) return;
                          if (self->last_) {
                            error_code ignored;
@@ -402,8 +421,8 @@ class Session : public std::enable_shared_from_this<Session> {
   beast::flat_buffer buffer_;
   const bool is_local_;
   const std::string peer_;
-  bool is_idle_ = false;
-  std::list<std::weak_ptr<Session>>::iterator idle_;  ///< while it is
+  Sessions* among_ = nullptr;  ///< of those that wait for their peer; nullptr: it does not
+  Sessions::iterator place_;
   std::optional<bhttp::request_parser<bhttp::string_body>> parser_;
   BeastRequest request_;
   Caller caller_;
@@ -470,13 +489,12 @@ class Server::Impl {
     });
   }
 
-  /// False: there are as many as there may be, and all are at work.
+  /// False: there are as many as there may be, and none of them waits for its peer.
   bool make_room() {
     if (shared_.connections < most_connections) return true;
-    if (shared_.idle.empty()) return false;
-    const auto longest = shared_.idle.front().lock();
-    shared_.idle.pop_front();
-    if (longest) longest->hang_up();
+    const auto& among = shared_.idle.empty() ? shared_.amid : shared_.idle;
+    if (among.empty()) return false;
+    among.front()->hang_up();
     return true;
   }
 

@@ -101,18 +101,23 @@ void WebConnection::send(const std::string& bytes) {
   static_cast<void>(::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL));
 }
 
+void WebConnection::finish() {
+  static_cast<void>(shutdown(socket_, SHUT_WR));
+}
+
 bool WebConnection::receive_until_closed(std::string& all, std::chrono::milliseconds deadline) {
   const auto end = std::chrono::steady_clock::now() + deadline;
-  for (;;) {
+  do {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         end - std::chrono::steady_clock::now());
     pollfd wanted{socket_, POLLIN, 0};
-    if (left.count() <= 0 || poll(&wanted, 1, static_cast<int>(left.count())) <= 0) return false;
+    if (poll(&wanted, 1, std::max(0, static_cast<int>(left.count()))) <= 0) return false;
     std::array<char, 4096> bytes{};
     const auto size = recv(socket_, bytes.data(), bytes.size(), 0);
     if (size <= 0) return true;
     all.append(bytes.data(), static_cast<std::size_t>(size));
-  }
+  } while (std::chrono::steady_clock::now() < end);
+  return false;
 }
 
 std::string WebConnection::receive_all(std::chrono::milliseconds deadline) {

@@ -30,9 +30,12 @@ class WebConnection {
   WebConnection& operator=(const WebConnection&) = delete;
 
   void send(const std::string& bytes);
+  /// Nothing more is sent: the connection is half closed.
+  void finish();
   /// What comes until the server closes, or until `deadline`.
   std::string receive_all(std::chrono::milliseconds deadline);
-  /// The server has closed it, within `deadline`.
+  /// The server has closed it, within `deadline`; 0: by now, as far as there is nothing to be read
+  /// before that.
   bool is_closed(std::chrono::milliseconds deadline);
 
  private:

@@ -150,6 +150,18 @@ TEST_CASE("server: a thousand idle connections make room for one that has someth
   CHECK_FALSE(idle.back()->is_closed(milliseconds{0}));
 }
 
+TEST_CASE("server: requests that are never finished make room for one that is") {
+  const Served served;
+  std::vector<std::unique_ptr<WebConnection>> slow;
+  for (int i = 0; i < 300; ++i) {
+    slow.push_back(std::make_unique<WebConnection>(served.port));
+    slow.back()->send("GET /open HTT");
+  }
+  CHECK(web_call(served.port, "GET", "/open").status == 200);
+  CHECK(slow.front()->is_closed(seconds{5}));
+  CHECK_FALSE(slow.back()->is_closed(milliseconds{0}));
+}
+
 TEST_CASE("server: who sends a request byte by byte is hung up on", "[slow]") {
   const Served served;
   WebConnection slow{served.port};

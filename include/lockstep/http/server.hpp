@@ -22,9 +22,10 @@ struct ServerConfig {
 
 /// HTTP/1.1 and WebSocket, asynchronous, on one thread, and a second one for routes that may wait.
 ///
-/// Bounds: 256 connections (a new one closes the one that has been idle longest), 16 KiB of
-/// headers, 64 KiB of body, 10 s for a request, a minute between two, 64 requests for the second
-/// thread. WebSockets: see Feed.
+/// Bounds: 256 connections, 16 KiB of headers, 64 KiB of body, 10 s for a request and for reading
+/// its answer, a minute between two, 64 requests for the second thread. WebSockets: see Feed.
+/// A connection beyond them closes the one that has been idle longest; where none is, the one that
+/// has been longest about its request or its answer: who is quick gets in, whatever others do.
 /// Threads: start() and the destructor from one; handlers are called on the server's. Who publishes
 /// to the feed must have stopped before the destructor.
 class Server {
