@@ -82,9 +82,7 @@ std::string token_of(const BeastRequest& request) {
   return {};
 }
 
-class Session;
-
-using Sessions = std::list<Session*>;
+class Connection;
 
 /// What the connections share. Threads: the server's.
 struct Shared {
@@ -99,29 +97,64 @@ struct Shared {
   std::size_t waiting_requests = 0;
   std::size_t connections = 0;
   // Those that wait for their peer, the longest first: who comes may have the place of one.
-  Sessions idle;
-  Sessions amid;           ///< a request, or its answer
-  asio::io_context io{1};  // its end is that of the connections, which use the above
+  std::list<Connection*> idle;
+  std::list<Connection*> amid;  ///< a request, its answer, a handshake
+  asio::io_context io{1};       // its end is that of the connections, which use the above
   asio::thread_pool waiting{1};
+};
+
+/// One of those that there may be.
+class Connection {
+ public:
+  explicit Connection(Shared& shared) : shared_{shared} { ++shared_.connections; }
+  virtual ~Connection() {
+    peer_has_answered();
+    --shared_.connections;
+  }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  /// While it waits for its peer.
+  void hang_up() {
+    peer_has_answered();
+    close_socket();
+  }
+
+ protected:
+  void wait_for_peer(std::list<Connection*>& among) {
+    among_ = &among;
+    place_ = among.insert(among.end(), this);
+  }
+
+  void peer_has_answered() {
+    if (among_ != nullptr) among_->erase(place_);
+    among_ = nullptr;
+  }
+
+  Shared& shared_;
+
+ private:
+  virtual void close_socket() = 0;
+
+  std::list<Connection*>* among_ = nullptr;  ///< nullptr: it does not wait
+  std::list<Connection*>::iterator place_;
 };
 
 // ---- WebSockets
 
-class WebSocket : public std::enable_shared_from_this<WebSocket> {
+class WebSocket : public Connection, public std::enable_shared_from_this<WebSocket> {
  public:
   WebSocket(Shared& shared, tcp::socket socket, std::string id)
-      : shared_{shared}, stream_{std::move(socket)}, id_{std::move(id)} {
-    ++shared_.connections;
-  }
-  ~WebSocket() {
+      : Connection{shared}, stream_{std::move(socket)}, id_{std::move(id)} {}
+  ~WebSocket() override {
     if (client_) shared_.feed->leave(id_, client_);
-    --shared_.connections;
   }
   WebSocket(const WebSocket&) = delete;
   WebSocket& operator=(const WebSocket&) = delete;
 
   void accept(const BeastRequest& request) {
     auto timeouts = websocket::stream_base::timeout::suggested(beast::role_type::server);
+    timeouts.handshake_timeout = request_deadline;  // closing is one, too
     timeouts.idle_timeout = idle_deadline;
     timeouts.keep_alive_pings = true;
     stream_.set_option(timeouts);
@@ -133,12 +166,16 @@ class WebSocket : public std::enable_shared_from_this<WebSocket> {
         response.set(bhttp::field::sec_websocket_protocol,
                      protocol->substr(0, protocol->find(',')));
     }});
+    wait_for_peer(shared_.amid);
     stream_.async_accept(request, [self = shared_from_this()](error_code failed) {
+      self->peer_has_answered();
       if (!failed) self->join();
     });
   }
 
  private:
+  void close_socket() override { beast::get_lowest_layer(stream_).close(); }
+
   void join() {
     const std::weak_ptr<WebSocket> weak = weak_from_this();
     client_ = shared_.feed->join(id_, [weak, &io = shared_.io] {
@@ -163,11 +200,14 @@ class WebSocket : public std::enable_shared_from_this<WebSocket> {
   }
 
   void write() {
-    if (writing_ || closing_) return;
+    if (closing_) return;
     if (client_->is_replaced()) {
+      give_up_place();
+      if (writing_) return;
       close({websocket::close_code{replaced_code}, "replaced by another client of this id"});
       return;
     }
+    if (writing_) return;
     sent_ = client_->take();
     if (!sent_) {
       const auto dropped = client_->take_dropped();
@@ -184,12 +224,18 @@ class WebSocket : public std::enable_shared_from_this<WebSocket> {
                         });
   }
 
+  /// It gets nothing any more, however long it takes to hear so.
+  void give_up_place() {
+    peer_has_answered();
+    wait_for_peer(shared_.amid);
+  }
+
   void close(const websocket::close_reason& reason) {
     closing_ = true;
+    give_up_place();
     stream_.async_close(reason, [self = shared_from_this()](error_code) {});
   }
 
-  Shared& shared_;
   websocket::stream<beast::tcp_stream> stream_;
   const std::string id_;
   std::shared_ptr<FeedClient> client_;
@@ -201,22 +247,14 @@ class WebSocket : public std::enable_shared_from_this<WebSocket> {
 
 // ---- Requests
 
-class Session : public std::enable_shared_from_this<Session> {
+class Session : public Connection, public std::enable_shared_from_this<Session> {
  public:
   Session(Shared& shared, tcp::socket socket, const tcp::endpoint& peer)
-      : shared_{shared},
+      : Connection{shared},
         stream_{std::move(socket)},
         buffer_{header_limit + body_limit},
         is_local_{peer.address().is_loopback()},
-        peer_{peer.address().to_string() + ":" + std::to_string(peer.port())} {
-    ++shared_.connections;
-  }
-  ~Session() {
-    peer_has_answered();
-    --shared_.connections;
-  }
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
+        peer_{peer.address().to_string() + ":" + std::to_string(peer.port())} {}
 
   /// Waits for the next request to begin, then for its end.
   void read() {
@@ -238,22 +276,8 @@ class Session : public std::enable_shared_from_this<Session> {
                             });
   }
 
-  /// While it waits for its peer.
-  void hang_up() {
-    peer_has_answered();
-    stream_.close();
-  }
-
  private:
-  void wait_for_peer(Sessions& among) {
-    among_ = &among;
-    place_ = among.insert(among.end(), this);
-  }
-
-  void peer_has_answered() {
-    if (among_ != nullptr) among_->erase(place_);
-    among_ = nullptr;
-  }
+  void close_socket() override { stream_.close(); }
 
   void read_request() {
     wait_for_peer(shared_.amid);
@@ -416,13 +440,10 @@ class Session : public std::enable_shared_from_this<Session> {
     return std::find(origins.begin(), origins.end(), *caller_.origin) != origins.end();
   }
 
-  Shared& shared_;
   beast::tcp_stream stream_;
   beast::flat_buffer buffer_;
   const bool is_local_;
   const std::string peer_;
-  Sessions* among_ = nullptr;  ///< of those that wait for their peer; nullptr: it does not
-  Sessions::iterator place_;
   std::optional<bhttp::request_parser<bhttp::string_body>> parser_;
   BeastRequest request_;
   Caller caller_;

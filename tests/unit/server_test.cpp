@@ -162,6 +162,28 @@ TEST_CASE("server: requests that are never finished make room for one that is") 
   CHECK_FALSE(slow.back()->is_closed(milliseconds{0}));
 }
 
+TEST_CASE("server: WebSockets that are closed and don't hang up make room") {
+  const Served served;
+  std::vector<std::unique_ptr<WebSocketClient>> deaf;
+  const auto join = [&](int id) {
+    deaf.push_back(std::make_unique<WebSocketClient>(served.port, "/ws/" + std::to_string(id)));
+  };
+  SECTION("too many browsers") {
+    for (int i = 0; i < 300; ++i) join(i);
+  }
+  SECTION("one replaced by the next, while it is sent what it does not read") {
+    const std::string text(16 * 1024 * 1024, 'x');
+    for (int i = 0; i < 300; ++i) {
+      join(0);
+      eventually(seconds{5}, "it has joined", [&] { return served.feed->clients() == 1; });
+      if (i < 3) served.feed->publish(text);
+    }
+  }
+  WebConnection one{served.port};
+  one.send("GET /open HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+  CHECK(one.receive_all(seconds{5}).starts_with("HTTP/1.1 200"));
+}
+
 TEST_CASE("server: who sends a request byte by byte is hung up on", "[slow]") {
   const Served served;
   WebConnection slow{served.port};

@@ -25,7 +25,8 @@ struct ServerConfig {
 /// Bounds: 256 connections, 16 KiB of headers, 64 KiB of body, 10 s for a request and for reading
 /// its answer, a minute between two, 64 requests for the second thread. WebSockets: see Feed.
 /// A connection beyond them closes the one that has been idle longest; where none is, the one that
-/// has been longest about its request or its answer: who is quick gets in, whatever others do.
+/// has been longest about its request, its answer or its handshake: who is quick gets in, whatever
+/// others do.
 /// Threads: start() and the destructor from one; handlers are called on the server's. Who publishes
 /// to the feed must have stopped before the destructor.
 class Server {
