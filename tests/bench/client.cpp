@@ -344,10 +344,10 @@ void time_visibility(const std::string& source_url, const std::string& brokers,
 
 // --- many topics ---------------------------------------------------------------------------------
 
-/// t0, t1, …
-std::vector<std::string> table_names(int count) {
+/// t0, t1, …, or from another number on.
+std::vector<std::string> table_names(int count, int first = 0) {
   std::vector<std::string> names;
-  for (int i = 0; i < count; ++i) names.push_back("t" + std::to_string(i));
+  for (int i = 0; i < count; ++i) names.push_back("t" + std::to_string(first + i));
   return names;
 }
 
@@ -370,11 +370,19 @@ void make_tables(const std::string& brokers, const std::string& target_url,
   }
 }
 
-void write_records(const std::string& brokers, const std::vector<std::string>& names, int each) {
+/// `rate`: of records a second; 0: as fast as it goes.
+void write_records(const std::string& brokers, const std::vector<std::string>& names, int each,
+                   int rate) {
   Producer producer{brokers, "5"};
   std::int64_t version = fresh_version();
+  const auto begun = Clock::now();
+  std::int64_t written = 0;
   for (int id = 0; id < each; ++id) {
-    for (const auto& name : names) producer.write(name, id, ++version);
+    for (const auto& name : names) {
+      producer.write(name, id, ++version);
+      if (rate == 0) continue;
+      std::this_thread::sleep_until(begun + seconds{1} * ++written / rate);
+    }
   }
   producer.flush();
 }
@@ -385,6 +393,8 @@ int run(int argc, char** argv) {
   std::string source, target, brokers, topic, table;
   int count = 0;
   int each = 0;
+  int rate = 0;
+  int first = 0;
   const auto command = [&](const char* name, const char* what) {
     auto* const sub = app.add_subcommand(name, what);
     sub->add_option("--count", count)->required()->check(CLI::Range(1, 100'000));
@@ -403,6 +413,8 @@ int run(int argc, char** argv) {
   records->add_option("--table", table)->required();
   visible->add_option("--topic", topic)->required();
   fill->add_option("--each", each)->required();
+  fill->add_option("--first", first, "number of the first topic");
+  fill->add_option("--rate", rate, "records a second; 0: as fast as it goes");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -413,7 +425,7 @@ int run(int argc, char** argv) {
     if (*records) time_records(brokers, target, table, count);
     if (*visible) time_visibility(source, brokers, topic, count);
     if (*tables) make_tables(brokers, target, table_names(count));
-    if (*fill) write_records(brokers, table_names(count), each);
+    if (*fill) write_records(brokers, table_names(count, first), each, rate);
   } catch (const std::exception& error) {
     std::cerr << "bench_client: " << error.what() << '\n';
     return 1;
