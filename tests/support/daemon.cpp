@@ -11,6 +11,7 @@
 #include <exception>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <set>
 #include <sstream>
 
@@ -196,6 +197,11 @@ void Daemon::thaw() {
 void Daemon::signal(int number) {
   REQUIRE(running());
   ::kill(pid_, number);
+}
+
+std::size_t Daemon::open_files() const {
+  const std::filesystem::directory_iterator files{"/proc/" + std::to_string(pid_) + "/fd"};
+  return static_cast<std::size_t>(std::distance(begin(files), end(files)));
 }
 
 long Daemon::kib(const std::string& of) const {

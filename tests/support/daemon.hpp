@@ -61,6 +61,8 @@ class Daemon {
   /// Memory in use, in KiB.
   long resident_kib() const { return kib("VmRSS:"); }
   long peak_kib() const { return kib("VmHWM:"); }  ///< the most that it was
+  /// Its open files, sockets among them.
+  std::size_t open_files() const;
   /// The most bytes that wait in one of its TCP connections to `port` for being read by it.
   std::size_t unread_from(int port) const;
 
