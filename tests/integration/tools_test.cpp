@@ -218,7 +218,8 @@ TEST_CASE("check_target_db: what can't be shown is told in one line") {
   check_fails(run({sample.name, "--where", "id = "}), 1, "syntax error");
   check_fails(run({sample.name, "--where", "false); DELETE FROM " + sample.name + "; --"}), 1,
               "error: ");
-  check_fails(run({"--pipeline", "replcia"}), 2, "no pipeline \"replcia\" with a postgres sink; did you mean replica?");
+  check_fails(run({"--pipeline", "replcia"}), 2,
+              "no pipeline \"replcia\" with a postgres sink; did you mean replica?");
 
   CHECK(run({sample.name, "--limit", "0"}).code == 2);
   CHECK(run({"--where", "id = 1"}).code == 2);  // of which table?
