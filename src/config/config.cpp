@@ -219,14 +219,14 @@ ConnectorModes read_connector(Report& report, Mapping mapping) {
   return modes;
 }
 
-std::string read_url(Report& report, Mapping& sink, const Connections& connections) {
-  const auto connection = sink.scalar("connection");
-  const auto url = sink.scalar("url");
-  if (sink.has("connection") && sink.has("url")) {
-    sink.problem("url", "given beside connection; expected one of the two");
+std::string read_url(Report& report, Mapping& mapping, const Connections& connections) {
+  const auto connection = mapping.scalar("connection");
+  const auto url = mapping.scalar("url");
+  if (mapping.has("connection") && mapping.has("url")) {
+    mapping.problem("url", "given beside connection; expected one of the two");
     return {};
   }
-  if (!sink.has("url")) sink.require("connection", "the name of one of connections, or url");
+  if (!mapping.has("url")) mapping.require("connection", "the name of one of connections, or url");
   // A URL is never quoted: it may hold a password.
   const auto checked = [&](const Scalar& scalar) {
     if (auto result = check_postgres_url(scalar.text); !result) {
@@ -373,6 +373,16 @@ void read_topics(Report& report, Mapping& mapping, Pipeline& pipeline) {
   }
 }
 
+Source read_source(Report& report, Mapping mapping, const Connections& connections) {
+  Source source;
+  source.url = read_url(report, mapping, connections);
+  if (const auto signals = mapping.scalar("signals")) {
+    if (check(report, *signals, check_table)) source.signals = signals->text;
+  }
+  mapping.reject_unknown();
+  return source;
+}
+
 Pipeline read_pipeline(Report& report, Mapping mapping, const Connections& connections) {
   Pipeline pipeline;
   mapping.require("name", "letters, digits, dots, _ or -");
@@ -383,6 +393,9 @@ Pipeline read_pipeline(Report& report, Mapping mapping, const Connections& conne
   mapping.require("sink", "a map with a type, such as postgres");
   if (auto sink = mapping.mapping("sink")) {
     pipeline.sink = read_sink(report, std::move(*sink), connections);
+  }
+  if (auto source = mapping.mapping("source")) {
+    pipeline.source = read_source(report, std::move(*source), connections);
   }
   if (auto connector = mapping.mapping("connector")) {
     pipeline.connector = read_connector(report, std::move(*connector));
@@ -474,6 +487,7 @@ std::vector<std::string> known_keys() {
     pipelines:
       - sink: {type: postgres, tables: [{columns: {rename: {}}}]}
         batch: {}
+        source: {}
         connector: {}
       - sink: {type: console}
     http: {}

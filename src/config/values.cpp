@@ -272,6 +272,15 @@ Result<Done, Error> check_match(std::string_view pattern) {
   return Error{"is not a source table; expected schema.table, such as public.users or public.*"};
 }
 
+Result<Done, Error> check_table(std::string_view table) {
+  const auto dot = table.find('.');
+  if (dot == table.npos || dot == 0 || dot + 1 == table.size()) {
+    return Error{"is not a table; expected schema.table, such as public.debezium_signal"};
+  }
+  if (auto schema = check_name(table.substr(0, dot)); !schema) return schema;
+  return check_name(table.substr(dot + 1));
+}
+
 Result<Done, Error> check_target(std::string_view table) {
   if (table.empty()) return done;
   const auto dot = table.find('.');

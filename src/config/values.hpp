@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "lockstep/config/config.hpp"
+#include "lockstep/config/duration.hpp"
 #include "lockstep/config/url.hpp"
 
 /// What single values must look like. Pure. An Error says what is wrong and what was expected, as
@@ -13,8 +14,7 @@
 namespace lockstep::config {
 
 Result<std::uint64_t, Error> to_count(std::string_view text);
-Result<std::uint64_t, Error> to_bytes(std::string_view text);                 ///< 512B, 10KiB …
-Result<std::chrono::milliseconds, Error> to_duration(std::string_view text);  ///< 20ms, 5s, 1m
+Result<std::uint64_t, Error> to_bytes(std::string_view text);  ///< 512B, 10KiB …
 Result<bool, Error> to_bool(std::string_view text);
 
 /// Where to listen.
@@ -34,6 +34,7 @@ Result<Done, Error> check_pipeline_name(std::string_view name);
 Result<Done, Error> check_identifier(std::string_view name);  ///< of PostgreSQL; may be empty
 Result<Done, Error> check_name(std::string_view name);        ///< the same, and not empty
 Result<Done, Error> check_match(std::string_view pattern);    ///< of a rule for tables
+Result<Done, Error> check_table(std::string_view table);      ///< schema.table
 Result<Done, Error> check_target(std::string_view table);     ///< schema.table, table, or empty
 bool is_variable_name(std::string_view name);                 ///< of the environment
 

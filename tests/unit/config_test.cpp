@@ -107,6 +107,7 @@ pipelines:
       dead_letters_per_minute: 1
       replay_guard: false
     batch: {max_events: 1000000, max_bytes: 2047MiB, max_wait: 1m}
+    source: {connection: target, signals: public.debezium_signal}
     connector:
       binary.handling.mode: base64-url-safe
       time.precision.mode: adaptive_time_microseconds
@@ -140,6 +141,7 @@ log: {level: debug, format: json}
   CHECK(replica.postgres()->schema == "copy");
   CHECK(replica.postgres()->synced_at.empty());
   CHECK(replica.postgres()->connections == 64);
+  CHECK(replica.source == Source{replica.postgres()->url, "public.debezium_signal"});
   CHECK(replica.postgres()->dead_letters);
   CHECK(replica.postgres()->dead_letter_topic == "lost");
   CHECK(replica.postgres()->dead_letters_per_minute == 1);
@@ -334,6 +336,16 @@ TEST_CASE("config: each wrong shape names its key") {
       {"connection and url",
        with("      url: postgresql://h/d\n"),
        {"f.yaml:10: pipelines[0].sink.url: given beside connection; expected one of the two"}},
+      {"a source that is no connection, and signals without a schema",
+       with("", "    source: {connection: targt, signals: signals}\n"),
+       {"f.yaml:11: pipelines[0].source.connection: \"targt\" is not in connections; did you mean "
+        "target?",
+        "f.yaml:11: pipelines[0].source.signals: \"signals\" is not a table; expected "
+        "schema.table, such as public.debezium_signal"}},
+      {"a source without a connection",
+       with("", "    source: {signals: public.debezium_signal}\n"),
+       {"f.yaml:11: pipelines[0].source.connection: missing; expected the name of one of "
+        "connections, or url"}},
       {"topics and topics_pattern",
        with("", "    topics_pattern: ^db\n"),
        {"f.yaml:11: pipelines[0].topics_pattern: given beside topics; expected one of the two"}},

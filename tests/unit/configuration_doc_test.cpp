@@ -125,7 +125,7 @@ lockstep::Result<Config, Errors> loaded(const std::string& key = "", const std::
 std::set<std::string> required_keys() {
   std::set<std::string> keys;
   for (const std::string yaml :
-       {"log: {}", "kafka: {}\npipelines: [{}]", "kafka: {}\npipelines: [{sink: {}}]",
+       {"log: {}", "kafka: {}\npipelines: [{}]", "kafka: {}\npipelines: [{sink: {}, source: {}}]",
         "kafka: {}\npipelines: [{sink: {type: postgres, tables: [{}]}}]"}) {
     const auto config = parse(yaml, "f.yaml", no_variables);
     REQUIRE_FALSE(config);

@@ -42,11 +42,20 @@ struct ConsoleSink {
   bool operator==(const ConsoleSink&) const = default;
 };
 
+/// Where the changes come from, for what is asked of the source itself.
+struct Source {
+  std::string url;      ///< libpq URL, passwords included: never print it; empty: not told
+  std::string signals;  ///< schema.table that the connector takes signals from; empty: not told
+
+  bool operator==(const Source&) const = default;
+};
+
 struct Pipeline {
   std::string name;                 ///< unique; its consumer group is lockstep.<name>
   std::vector<std::string> topics;  ///< either these, or…
   std::string topics_pattern;       ///< …a regular expression that begins with ^
-  ConnectorModes connector;         ///< of the topics' connector
+  Source source;
+  ConnectorModes connector;  ///< of the topics' connector
   std::variant<PostgresSink, ConsoleSink> sink;
   BatchLimits batch;
 
