@@ -63,4 +63,8 @@ std::int64_t lag_of(const Ledger::Entry& entry, std::optional<NextOffset> end) {
   return std::max<std::int64_t>(0, end->value - entry.applied->value);
 }
 
+std::optional<NextOffset> passed_of(const Ledger::Entry& entry) {
+  return entry.all_applied() ? std::max(entry.applied, entry.end_reached) : entry.applied;
+}
+
 }  // namespace lockstep

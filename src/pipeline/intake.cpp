@@ -89,6 +89,12 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
   lane->filled();
 }
 
+void Intake::end_reached(const TopicPartition& tp, NextOffset end) {
+  auto* const entry = ledger_.find(tp.topic, tp.partition);
+  if (entry == nullptr || !entry->reading || !lanes_[entry->lane].takes_records()) return;
+  entry->end_reached = end;
+}
+
 void Intake::stop(std::size_t lane, const Record& record, const std::string& cause, Time now) {
   const std::string with_place = place_of(record) + ": " + cause;
   lanes_.change(lane)->stop(with_place, now);

@@ -44,6 +44,9 @@ class Intake {
   using CountPartitions = std::function<std::optional<int>(const std::string& topic)>;
 
   void accept(const Record& record, const CountPartitions& count_partitions, Time now);
+  /// The log ends there. Where records were not wanted it tells nothing: what was dropped is still
+  /// to be read.
+  void end_reached(const TopicPartition& partition, NextOffset end);
   /// The partition can't be read on; `cause` is for the operator.
   void stop_at(const TopicPartition& partition, const std::string& cause, Time now);
   void forget_partition_counts() { partition_counts_.clear(); }

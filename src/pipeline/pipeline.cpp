@@ -247,7 +247,7 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
   }
 
   void on_end_reached(const TopicPartition& tp, NextOffset end) override {
-    if (auto* const entry = ledger_.find(tp.topic, tp.partition)) entry->end_reached = end;
+    intake_.end_reached(tp, end);
   }
 
   void on_position_gone(const TopicPartition& tp, const std::string& cause) override {

@@ -272,7 +272,7 @@ PipelineStatus Report::status(const kafka::Consumer* consumer, const Writers& wr
   for (const auto& [tp, entry] : ledger_.entries()) {
     const auto end = end_of(consumer, tp);
     status.lanes[entry.lane].partitions.push_back(
-        {tp.partition, entry.read, entry.applied, end, lag_of(entry, end)});
+        {tp.partition, entry.read, entry.applied, passed_of(entry), end, lag_of(entry, end)});
     status.lag += lag_of(entry, end);
   }
   status.lag_s = status.lag == 0 ? 0 : seconds_since(newest_ts_us_);

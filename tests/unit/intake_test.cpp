@@ -79,6 +79,25 @@ TEST_CASE("intake: a record is kept once, and moves what is read") {
   CHECK(batch->slices[0].source_ts_us == 5);
 }
 
+TEST_CASE("intake: behind what was dropped the log's end passes nothing by") {
+  IntakeFixture f;
+  const auto passed = [&] { return passed_of(*f.ledger.find(f.tp.topic, f.tp.partition)); };
+  f.intake.end_reached(f.tp, {12});  // 10 and 11 are markers
+  CHECK(passed() == NextOffset{12});
+  SECTION("of a table that stops in front of a record") {
+    f.accept(12, "no json");
+    REQUIRE(f.lane().state() == State::stopped);
+    f.accept(13, row);
+  }
+  SECTION("of a table that is to be read again") {
+    f.ledger.suspend(f.tp.topic);
+    f.accept(12, row);
+  }
+  f.intake.end_reached(f.tp, {15});
+  CHECK(passed() == NextOffset{12});
+  CHECK(lag_of(*f.ledger.find(f.tp.topic, f.tp.partition), NextOffset{15}) == 5);
+}
+
 TEST_CASE("intake: a slice tells the table of its changes, and that there were several") {
   const std::string of_b =
       R"({"before":null,"after":{"id":1},"source":{"schema":"public","table":"b"},"op":"c"})";

@@ -112,10 +112,13 @@ TEST_CASE("ledger: lag is what the log holds beyond what is applied, without its
   CHECK(lag_of(entry, std::nullopt) == 0);
   CHECK(lag_of(entry, NextOffset{5}) == 0);
   CHECK(lag_of(entry, NextOffset{9}) == 4);
+  CHECK(passed_of(entry) == NextOffset{5});
   entry.end_reached = NextOffset{9};  // 5 to 8 were markers only
   CHECK(lag_of(entry, NextOffset{9}) == 0);
+  CHECK(passed_of(entry) == NextOffset{9});
   entry.read = NextOffset{7};
   CHECK(lag_of(entry, NextOffset{9}) == 4);
+  CHECK(passed_of(entry) == NextOffset{5});
   ledger.begin(b0, 0, std::nullopt);
   CHECK(lag_of(*ledger.find("b", 0), NextOffset{9}) == 0);  // nothing known of it yet
 }

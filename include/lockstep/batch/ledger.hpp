@@ -85,4 +85,8 @@ class Ledger {
 /// what is between is markers.
 std::int64_t lag_of(const Ledger::Entry& entry, std::optional<NextOffset> end);
 
+/// All before it is in the sink, or is no record: markers of transactions and holes behind the last
+/// record count as passed once the log's end behind them was reached.
+std::optional<NextOffset> passed_of(const Ledger::Entry& entry);
+
 }  // namespace lockstep

@@ -43,6 +43,9 @@ struct PartitionStatus {
   std::int32_t partition = 0;
   std::optional<NextOffset> read;
   std::optional<NextOffset> applied;
+  /// All before it is applied, or is no record: `applied`, or behind it the log's end, if that was
+  /// reached since.
+  std::optional<NextOffset> passed{};
   std::optional<NextOffset> end;  ///< of the log, when it was last fetched from
   std::int64_t lag = 0;           ///< records
 };
