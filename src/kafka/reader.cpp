@@ -11,7 +11,7 @@ using std::chrono::milliseconds;
 
 class Reader::Impl {
  public:
-  Result<Done, KafkaError> open(const ConsumerConfig& config);
+  Result<Done, KafkaError> open(const ConsumerConfig& config, Sees sees);
   ~Impl() {
     // There is no group to leave.
     if (handle_) rd_kafka_destroy_flags(handle_.release(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
@@ -37,13 +37,16 @@ class Reader::Impl {
   Handle handle_;
 };
 
-Result<Done, KafkaError> Reader::Impl::open(const ConsumerConfig& config) {
+Result<Done, KafkaError> Reader::Impl::open(const ConsumerConfig& config, Sees sees) {
   ConsumerConfig named = config;
   // librdkafka assigns nothing to a consumer without one, although it never joins.
   if (named.group.empty()) named.group = "lockstep.reader";
   auto conf =
       make_conf(RD_KAFKA_CONSUMER, named.brokers, consumer_defaults(named), named.properties);
   if (!conf) return conf.error();
+  if (sees == Sees::all) {  // else as for all consumers
+    rd_kafka_conf_set(conf->get(), "isolation.level", "read_uncommitted", nullptr, 0);
+  }
   rd_kafka_conf_set_opaque(conf->get(), &cause_);
   rd_kafka_conf_set_error_cb(conf->get(), [](rd_kafka_t*, int err, const char* text, void* cause) {
     if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) *static_cast<std::string*>(cause) = text;
@@ -74,9 +77,9 @@ Result<std::map<TopicPartition, std::int64_t>, KafkaError> Reader::Impl::offsets
 Reader::Reader(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
 Reader::~Reader() = default;
 
-Result<std::unique_ptr<Reader>, KafkaError> Reader::open(const ConsumerConfig& config) {
+Result<std::unique_ptr<Reader>, KafkaError> Reader::open(const ConsumerConfig& config, Sees sees) {
   auto impl = std::make_unique<Impl>();
-  if (auto opened = impl->open(config); !opened) return opened.error();
+  if (auto opened = impl->open(config, sees); !opened) return opened.error();
   rd_kafka_poll_set_consumer(impl->handle());
   return std::unique_ptr<Reader>{new Reader{std::move(impl)}};
 }
@@ -181,6 +184,9 @@ Result<Reader::Polled, KafkaError> Reader::poll(milliseconds timeout) {
       break;
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
       return KafkaError{to_string(tp) + ": " + rd_kafka_message_errstr(raw)};
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+      polled.end = raw->offset;
+      [[fallthrough]];
     default:  // its end, or it can't be read on, which the daemon will tell
       polled.ended = tp;
   }

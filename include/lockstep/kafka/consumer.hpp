@@ -166,6 +166,11 @@ class Consumer {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Of `all`, topics with their partitions, those that match `wanted` (names or ^patterns). A named
+/// one that is not in it has 0.
+std::map<std::string, int> matching_topics(const std::map<std::string, int>& all,
+                                           const std::vector<std::string>& wanted);
+
 /// Partitions per topic of those that match `topics` (names or ^patterns), or why the brokers
 /// could not be asked. A named topic that does not exist has 0.
 Result<std::map<std::string, int>, KafkaError> find_topics(const ConsumerConfig& config,

@@ -23,14 +23,18 @@ struct Stretch {
 };
 using Stretches = std::map<TopicPartition, Stretch>;
 
-/// Reads partitions without a group, those records that are committed. Joins no group and commits
-/// no offset; `group` and `topics` of its configuration are not used.
-/// Threads: one uses it. Each call ends by its deadline, with an error that says what the brokers
-/// did not answer, and why as far as the client knows.
+/// Reads partitions without a group: those records that are committed, unless told. Joins no group
+/// and commits no offset; `group` and `topics` of its configuration are not used. Threads: one uses
+/// it. Each call ends by its deadline, with an error that says what the brokers did not answer, and
+/// why as far as the client knows.
 class Reader {
  public:
+  /// What a reader takes notice of: what is committed, or also what producers may still take back.
+  enum class Sees : std::uint8_t { committed, all };
+
   /// Errors: a property that librdkafka refuses. Does not wait for brokers.
-  static Result<std::unique_ptr<Reader>, KafkaError> open(const ConsumerConfig& config);
+  static Result<std::unique_ptr<Reader>, KafkaError> open(const ConsumerConfig& config,
+                                                          Sees sees = Sees::committed);
   ~Reader();
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
@@ -60,6 +64,7 @@ class Reader {
   struct Polled {
     std::optional<Message> message;
     std::optional<TopicPartition> ended;
+    std::optional<std::int64_t> end;  ///< of its log, markers of transactions included
   };
   /// Errors: a right to read that is missing.
   Result<Polled, KafkaError> poll(std::chrono::milliseconds timeout);
