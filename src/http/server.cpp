@@ -16,9 +16,11 @@
 #include <list>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
+#include "lockstep/model/mutex.hpp"
 #include "target.hpp"
 
 namespace lockstep::http {
@@ -83,6 +85,26 @@ std::string token_of(const BeastRequest& request) {
 }
 
 class Connection;
+class Session;
+
+/// The answer that a session waits for while no handler of the server's holds it.
+class Later {
+ public:
+  Later(asio::io_context& io, std::shared_ptr<Session> session)
+      : io_{io}, session_{std::move(session)} {}
+
+  void answer(Response response);
+  /// The server is about to end. Its thread has ended already.
+  void forget() {
+    const Lock lock{mutex_};
+    session_.reset();
+  }
+
+ private:
+  asio::io_context& io_;  // there for as long as session_ is
+  Mutex mutex_;
+  std::shared_ptr<Session> session_ LOCKSTEP_GUARDED_BY(mutex_);
+};
 
 /// What the connections share. Threads: the server's.
 struct Shared {
@@ -99,7 +121,8 @@ struct Shared {
   // Those that wait for their peer, the longest first: who comes may have the place of one.
   std::list<Connection*> idle;
   std::list<Connection*> amid;  ///< a request, its answer, a handshake
-  asio::io_context io{1};       // its end is that of the connections, which use the above
+  std::set<std::shared_ptr<Later>> later;
+  asio::io_context io{1};  // its end is that of the connections, which use the above
   asio::thread_pool waiting{1};
 };
 
@@ -276,6 +299,12 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
                             });
   }
 
+  /// What a route has answered that answers later.
+  void answer_late(Response response) {
+    shared_.later.erase(later_.lock());
+    send(std::move(response));
+  }
+
  private:
   void close_socket() override { stream_.close(); }
 
@@ -371,6 +400,10 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
   }
 
   void handle(const Route& route, Request request) {
+    if (route.handle_later) {
+      handle_later(route, request);
+      return;
+    }
     if (!route.may_wait) {
       send(called(route, request));
       return;
@@ -389,6 +422,22 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
     });
   }
 
+  void handle_later(const Route& route, const Request& request) {
+    if (shared_.later.size() >= most_waiting) {
+      send(error(503, "busy", "too many requests wait already: try again"));
+      return;
+    }
+    const auto later = std::make_shared<Later>(shared_.io, shared_from_this());
+    shared_.later.insert(later);
+    later_ = later;
+    const auto reply = [later](Response response) { later->answer(std::move(response)); };
+    try {
+      route.handle_later(request, reply);
+    } catch (const std::exception& e) {
+      reply(bug(route, e));
+    }
+  }
+
   static Response called(const Route& route, const Request& request) {
     try {
       return route.handle(request);
@@ -397,6 +446,11 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
                     e.what());
       return error(500, "internal error", e.what());
     }
+  }
+
+  static Response bug(const Route& route, const std::exception& e) {
+    spdlog::error("request failed, this is a bug path={}: {}", route.path, e.what());
+    return error(500, "internal error", e.what());
   }
 
   void send(Response response) {
@@ -449,9 +503,19 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
   Caller caller_;
   std::string allow_;
   bool last_ = false;
+  std::weak_ptr<Later> later_;
   bhttp::response<bhttp::string_body> reply_;
   std::optional<bhttp::response_serializer<bhttp::string_body>> serializer_;
 };
+
+void Later::answer(Response response) {
+  const Lock lock{mutex_};
+  if (!session_) return;
+  asio::post(
+      io_, [session = std::exchange(session_, nullptr), response = std::move(response)]() mutable {
+        session->answer_late(std::move(response));
+      });
+}
 
 }  // namespace
 
@@ -470,6 +534,7 @@ class Server::Impl {
     shared_.waiting.join();
     shared_.io.stop();
     if (thread_.joinable()) thread_.join();
+    for (const auto& later : shared_.later) later->forget();
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;

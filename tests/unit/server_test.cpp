@@ -48,6 +48,44 @@ struct Served {
 
 }  // namespace
 
+TEST_CASE("server: a route may answer later, from any thread, and hold up nobody meanwhile") {
+  std::vector<Reply> replies;
+  std::mutex mutex;
+  const auto waiting = [&] {
+    const std::lock_guard lock{mutex};
+    return replies.size();
+  };
+  auto with = routes();
+  with.push_back({"GET", "/later", Access::open, false, {}, [&](const Request&, Reply reply) {
+                    const std::lock_guard lock{mutex};
+                    replies.push_back(std::move(reply));
+                  }});
+  with.push_back({"GET", "/fails", Access::open, false, {}, [](const Request&, const Reply&) {
+                    throw std::runtime_error{"no"};
+                  }});
+  std::optional<Served> served{std::in_place, AccessRules{}, with};
+  const int port = served->port;
+  const auto call = [port] { return web_call(port, "GET", "/later"); };
+  auto first = std::async(std::launch::async, call);
+  eventually(seconds{5}, "it waits", [&] { return waiting() == 1; });
+  CHECK(web_call(port, "GET", "/open").status == 200);
+  CHECK(web_call(port, "GET", "/fails").status == 500);
+  replies[0]({.body = "now"});
+  replies[0]({.body = "twice"});
+  CHECK(first.get().body == "now");
+
+  std::vector<std::unique_ptr<WebConnection>> others;
+  for (int i = 0; i < 64; ++i) {
+    others.push_back(std::make_unique<WebConnection>(port));
+    others.back()->send("GET /later HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  }
+  eventually(seconds{5}, "all wait", [&] { return waiting() == 65; });
+  CHECK(call().status == 503);
+  served.reset();
+  CHECK(others[7]->is_closed(seconds{5}));
+  replies[9]({.body = "too late"});  // goes nowhere
+}
+
 TEST_CASE("server: routes by method and path, and says what there is instead") {
   const Served served;
   CHECK(web_call(served.port, "GET", "/open").body == "open");

@@ -36,6 +36,10 @@ enum class Access : std::uint8_t {
   guarded,  ///< whoever may see rows and change what is going on: see AccessRules
 };
 
+/// Takes the answer of a route that gives it later: once, from any thread. Where the server is no
+/// more it goes nowhere.
+using Reply = std::function<void(Response)>;
+
 struct Route {
   std::string method;
   std::string path;  ///< "/pipelines/{name}/pause"; a {…} stands for one segment
@@ -43,6 +47,8 @@ struct Route {
   /// It may take a while, for all that it has a deadline: on the server's second thread.
   bool may_wait = false;
   std::function<Response(const Request&)> handle;
+  /// Instead of handle: returns at once, and answers when it can, within minutes.
+  std::function<void(const Request&, Reply)> handle_later{};
 };
 
 }  // namespace lockstep::http

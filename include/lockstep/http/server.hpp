@@ -23,7 +23,8 @@ struct ServerConfig {
 /// HTTP/1.1 and WebSocket, asynchronous, on one thread, and a second one for routes that may wait.
 ///
 /// Bounds: 256 connections, 16 KiB of headers, 64 KiB of body, 10 s for a request and for reading
-/// its answer, a minute between two, 64 requests for the second thread. WebSockets: see Feed.
+/// its answer, a minute between two, 64 requests for the second thread, 64 that are
+/// answered later. WebSockets: see Feed.
 /// A connection beyond them closes the one that has been idle longest; where none is, the one that
 /// has been longest about its request, its answer or its handshake: who is quick gets in, whatever
 /// others do.
