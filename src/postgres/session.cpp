@@ -8,6 +8,7 @@
 #include "lockstep/model/result.hpp"
 #include "lockstep/postgres/catalog.hpp"
 #include "lockstep/postgres/sink.hpp"
+#include "url.hpp"
 
 namespace lockstep::postgres {
 
@@ -32,28 +33,6 @@ Result<ConnectionOptions, std::string> parse_url(const std::string& url) {
   return options;
 }
 
-/// A connection string with what it, and libpq's environment variables, leave open.
-std::string with_defaults(const std::string& url, const std::string& application_name) {
-  auto options = parse_url(url);
-  if (!options) return url;  // connecting with it says what is wrong
-  if (std::getenv("PGAPPNAME") == nullptr) options->insert({"application_name", application_name});
-  if (std::getenv("PGCONNECT_TIMEOUT") == nullptr) options->insert({"connect_timeout", "5"});
-  options->insert({{"keepalives_idle", "10"},
-                   {"keepalives_interval", "5"},
-                   {"keepalives_count", "3"},
-                   {"tcp_user_timeout", "30000"}});
-  std::string text;
-  for (const auto& [key, value] : *options) {
-    text += key + "='";
-    for (const char c : value) {
-      if (c == '\'' || c == '\\') text += '\\';
-      text += c;
-    }
-    text += "' ";
-  }
-  return text;
-}
-
 /// pg_catalog comes before the search path, unless it is in it: then what comes before it there can
 /// give our operators and types another meaning. The rest of the path stays, for the target's
 /// triggers and defaults.
@@ -74,6 +53,27 @@ void put_pg_catalog_first(pqxx::transaction_base& tx) {
 }
 
 }  // namespace
+
+std::string with_defaults(const std::string& url, const std::string& application_name) {
+  auto options = parse_url(url);
+  if (!options) return url;  // connecting with it says what is wrong
+  if (std::getenv("PGAPPNAME") == nullptr) options->insert({"application_name", application_name});
+  if (std::getenv("PGCONNECT_TIMEOUT") == nullptr) options->insert({"connect_timeout", "5"});
+  options->insert({{"keepalives_idle", "10"},
+                   {"keepalives_interval", "5"},
+                   {"keepalives_count", "3"},
+                   {"tcp_user_timeout", "30000"}});
+  std::string text;
+  for (const auto& [key, value] : *options) {
+    text += key + "='";
+    for (const char c : value) {
+      if (c == '\'' || c == '\\') text += '\\';
+      text += c;
+    }
+    text += "' ";
+  }
+  return text;
+}
 
 #if PQXX_VERSION_MAJOR >= 7
 
