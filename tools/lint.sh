@@ -58,7 +58,8 @@ declare -A library_folders=(
 declare -A may_include=(
   [model]='' [observe]='' [config]='model kafka/properties.hpp' [kafka]='model observe' [debezium]='model' [batch]='model'
   [postgres]='model observe batch' [pipeline]='model observe batch kafka debezium' [http]='model observe pipeline batch' [live]='model observe kafka http'
-  [event]='model' [console]='model event')
+  [event]='model' [console]='model event'
+  [source]='model observe config/duration.hpp kafka postgres pipeline http')
 
 includes() {
   local found=0 library folder allowed line name header

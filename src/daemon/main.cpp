@@ -22,7 +22,9 @@
 #include "lockstep/observe/log.hpp"
 #include "lockstep/observe/notify.hpp"
 #include "lockstep/pipeline/registry.hpp"
+#include "lockstep/source/source.hpp"
 #include "recipe.hpp"
+#include "wait.hpp"
 
 namespace {
 
@@ -150,6 +152,7 @@ std::map<std::string, std::vector<std::string>> topics_of(const pipeline::Regist
 struct Web {
   std::shared_ptr<http::Feed> feed;
   std::unique_ptr<live::Live> live;
+  std::unique_ptr<source::Source> source;
   std::unique_ptr<http::Server> server;  // last: its routes use the above
 };
 
@@ -163,7 +166,14 @@ Result<Web, std::string> serve(const config::Config& whole, pipeline::Registry& 
       live::LiveConfig{whole.kafka.brokers, whole.kafka.properties, LOCKSTEP_VERSION,
                        [&pipelines] { return topics_of(pipelines); }},
       web.feed);
+  std::map<std::string, source::PipelineSource> sources;
+  for (const auto& pipeline : whole.pipelines) {
+    sources[pipeline.name] = {pipeline.source.url, pipeline.source.signals,
+                              daemon::consumer_config(whole, pipeline)};
+  }
+  web.source = std::make_unique<source::Source>(std::move(sources), pipelines);
   auto routes = http::pipeline_routes(pipelines, LOCKSTEP_VERSION);
+  for (auto& route : web.source->routes()) routes.push_back(std::move(route));
   for (auto& route : web.live->routes()) routes.push_back(std::move(route));
   for (auto& route : http::page_routes()) routes.push_back(std::move(route));
   auto server = http::Server::start(
@@ -229,6 +239,12 @@ int main(int argc, char** argv) {
       "say, or discard it; then their later changes are applied again");
   dead_letters->fallthrough();
   daemon::add_options(*dead_letters, letters);
+  auto* const wait = app.add_subcommand(
+      "wait",
+      "until all that is committed at the source is in the target; asks the daemon that runs");
+  wait->fallthrough();
+  daemon::WaitRequest awaited;
+  daemon::add_options(*wait, awaited);
   app.set_version_flag("--version", std::string{"lockstepd "} + LOCKSTEP_VERSION);
   try {
     app.parse(argc, argv);
@@ -242,7 +258,7 @@ int main(int argc, char** argv) {
     return exit_usage;
   }
   sigset_t signals{};
-  if (!only_check && !*dead_letters)
+  if (!only_check && !*dead_letters && !*wait)
     signals = block_signals();  // early: a SIGHUP that came before would end us
   const auto config = config::load(config_file);
   if (!config) {
@@ -250,6 +266,7 @@ int main(int argc, char** argv) {
     return exit_usage;
   }
   if (*dead_letters) return daemon::dead_letters(*config, letters) ? exit_ok : exit_failed;
+  if (*wait) return daemon::wait(*config, awaited) ? exit_ok : exit_failed;
   if (only_check) return daemon::check(*config) ? exit_ok : exit_failed;
   return run(*config, signals);
 }

@@ -54,15 +54,9 @@ class Pipelines {
     if (request.parameters.size() > 1) {
       const auto status = found->status(status_deadline);
       if (!status) return error(503, "no answer", status.error());
-      auto topics = topics_named(*status, request.parameters[1]);
-      if (topics.empty()) {
-        return error(404, "no such table",
-                     "GET /status lists them, by topic; schema.table will do");
-      }
-      if (topics.size() > 1) {
-        return error(409, "several tables", "of that name are " + joined(topics) + ": say which");
-      }
-      topic = topics.front();
+      auto named = find_topic(*status, request.parameters[1]);
+      if (!named) return named.error();
+      topic = *std::move(named);
     }
     spdlog::info("{} asked for over HTTP {} pipeline={} topic={}", word, request.who, name,
                  topic.empty() ? "all" : topic);
@@ -77,27 +71,6 @@ class Pipelines {
  private:
   static std::string dumped(const nlohmann::ordered_json& json) {
     return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  }
-
-  static std::string joined(const std::vector<std::string>& names) {
-    std::string all;
-    for (const auto& one : names) all += (all.empty() ? "" : ", ") + one;
-    return all;
-  }
-
-  /// A topic by its name, or those of a table by what it is called at the source.
-  static std::vector<std::string> topics_named(const pipeline::PipelineStatus& status,
-                                               const std::string& name) {
-    std::vector<std::string> topics;
-    const std::string suffix = "." + name;
-    for (const auto& lane : status.lanes) {
-      if (lane.topic == name) return {name};
-      if (lane.topic.size() > suffix.size() &&
-          lane.topic.compare(lane.topic.size() - suffix.size(), suffix.size(), suffix) == 0) {
-        topics.push_back(lane.topic);
-      }
-    }
-    return topics;
   }
 
   /// Routes that may wait are called one after the other.
@@ -116,7 +89,30 @@ class Pipelines {
   Clock::time_point seen_at_;
 };
 
+/// A topic by its name, or those of a table by what it is called at the source.
+std::vector<std::string> topics_named(const pipeline::PipelineStatus& status,
+                                      const std::string& name) {
+  std::vector<std::string> topics;
+  for (const auto& lane : status.lanes) {
+    if (lane.topic == name) return {name};
+    if (lane.topic.ends_with("." + name)) topics.push_back(lane.topic);
+  }
+  return topics;
+}
+
 }  // namespace
+
+Result<std::string, Response> find_topic(const pipeline::PipelineStatus& status,
+                                         const std::string& name) {
+  auto topics = topics_named(status, name);
+  if (topics.empty()) {
+    return error(404, "no such table", "GET /status lists them, by topic; schema.table will do");
+  }
+  if (topics.size() == 1) return std::move(topics.front());
+  std::string all;
+  for (const auto& topic : topics) all += (all.empty() ? "" : ", ") + topic;
+  return error(409, "several tables", "of that name are " + all + ": say which");
+}
 
 std::vector<Route> pipeline_routes(pipeline::Registry& pipelines, const std::string& version) {
   const auto all = std::make_shared<Pipelines>(pipelines, version);

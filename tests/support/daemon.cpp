@@ -109,6 +109,8 @@ std::string to_yaml(const std::vector<DaemonConfig>& pipelines) {
     for (const auto& [key, value] : config.connector) {
       yaml << "      " << key << ": " << quoted(value) << "\n";
     }
+    if (!config.source.empty()) yaml << "    source:\n";
+    for (const auto& [key, value] : config.source) yaml << "      " << key << ": " << value << "\n";
     yaml << "    sink:\n      type: " << config.sink_type << "\n";
     if (config.sink_type == "postgres") {
       yaml << "      url: " << (config.target_url.empty() ? stack.target_url : config.target_url)

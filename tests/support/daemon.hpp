@@ -27,6 +27,7 @@ struct DaemonConfig {
   std::string sink_type = "postgres";
   std::map<std::string, std::string> sink{};       ///< more of the sink's keys: YAML in one line
   std::map<std::string, std::string> connector{};  ///< what its messages don't tell
+  std::map<std::string, std::string> source{};     ///< url and signals
 };
 /// What is the whole file's (brokers, properties, http, log) is taken from the first.
 std::string to_yaml(const std::vector<DaemonConfig>& pipelines);
