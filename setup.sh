@@ -112,7 +112,8 @@ start_daemon() {
   fi
   step lockstepd "--config config/lockstep.yaml"
   # All of it named, so that a variable of the user's cannot send the sample rows to another database.
-  KAFKA_BROKERS=127.0.0.1:$KAFKA_PORT TARGET_HOST=127.0.0.1 TARGET_PASSWORD=lockstep \
+  KAFKA_BROKERS=127.0.0.1:$KAFKA_PORT TARGET_HOST=127.0.0.1 TARGET_PASSWORD=lockstep SOURCE_HOST=127.0.0.1 \
+    SOURCE_LOCKSTEP_PASSWORD=lockstep \
     launch lockstepd "$project/build/bin/lockstepd" --config "$project/config/lockstep.yaml"
 }
 
