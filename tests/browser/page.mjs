@@ -1,6 +1,6 @@
 // The live page in a real browser, against a lockstepd that replicates: page_test.cpp starts it and says where.
-//   PAGE_URL GUARDED_URL (asks for the token open-sesame-and-more) SOURCE_URL   PIPELINE TABLE FULL_TABLE (REPLICA IDENTITY FULL)
-//   MODULES (node_modules is there) SHOTS (a folder for screenshots)
+//   PAGE_URL GUARDED_URL (asks for the token open-sesame-and-more) SOURCE_URL TARGET_URL   PIPELINE TABLE FULL_TABLE (REPLICA IDENTITY FULL)
+//   SIGNALS (the connector's table for them) MODULES (node_modules is there) SHOTS (a folder for screenshots)
 // Both tables are (id bigint PRIMARY KEY, name text, amount numeric, note text, n int NOT NULL DEFAULT 7) in schema public.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -9,7 +9,7 @@ import { createRequire } from 'node:module';
 import { after, afterEach, before, test } from 'node:test';
 import { promisify } from 'node:util';
 
-const { PAGE_URL, GUARDED_URL, SOURCE_URL, PIPELINE, TABLE, FULL_TABLE, MODULES, SHOTS } = process.env;
+const { PAGE_URL, GUARDED_URL, SOURCE_URL, TARGET_URL, PIPELINE, TABLE, FULL_TABLE, SIGNALS, MODULES, SHOTS } = process.env;
 const require = createRequire(`${MODULES}/`);
 const { chromium } = require('playwright-core');
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
@@ -24,6 +24,7 @@ let complaints = [];
 let lastId = 0;
 
 const sql = (text) => run('psql', [SOURCE_URL, '-v', 'ON_ERROR_STOP=1', '-qAtc', text]);
+const targetSql = (text) => run('psql', [TARGET_URL, '-v', 'ON_ERROR_STOP=1', '-qAtc', text]);
 const newId = () => ++lastId;
 
 async function until(what, check) {
@@ -278,6 +279,27 @@ test('a whole pipeline is paused only when that is confirmed', async () => {
   await until('all are paused', async () => (await states()).has('paused') && (await states()).size === 1);
   await page.getByRole('button', { name: `Resume all of ${PIPELINE}` }).click();
   await until('all are read', async () => (await states()).has('reading') && (await states()).size === 1);
+});
+
+test('a table is read anew once that is confirmed, and its lost rows come back', async () => {
+  const page = await open({ hash: '#tables' });
+  const id = newId();
+  const count = async () => Number((await targetSql(`SELECT count(*) FROM ${TABLE} WHERE id = ${id}`)).stdout);
+  await sql(`INSERT INTO ${TABLE} VALUES (${id}, 'to be lost', 1, NULL)`);
+  await until('the row is applied', async () => (await count()) === 1);
+  await targetSql(`DELETE FROM ${TABLE} WHERE id = ${id}`);
+  const signals = async () =>
+    Number((await sql(`SELECT count(*) FROM ${SIGNALS} WHERE type = 'execute-snapshot'`)).stdout);
+  const resync = page.getByRole('button', { name: `Resync ${topicOf(TABLE)}`, exact: true });
+  await resync.focus();
+  await page.keyboard.press('Enter');
+  await page.locator('#confirm-text', { hasText: 'rows that only the target has stay' }).waitFor();
+  await page.keyboard.press('Escape');
+  assert.equal(await signals(), 0);
+  await resync.click();
+  await page.locator('#confirm-ok').click();
+  await until('the row is back', async () => (await count()) === 1);
+  assert.equal(await signals(), 1);
 });
 
 test('everything goes by keyboard: choose, open, close, filter, pause, help', async () => {

@@ -25,10 +25,17 @@ TEST_CASE("the live page in a browser") {
   source.exec("ALTER TABLE " + full + " REPLICA IDENTITY FULL");
   source.exec("INSERT INTO " + table + " VALUES (0, 'there before', 0, NULL)");
   const std::string name = unique("page");
-  const Connector connector{name, {table, full}};
+  const std::string signals = unique("page_signals");
+  source.exec("CREATE TABLE " + signals +
+              " (id varchar(42) PRIMARY KEY, type varchar(32) NOT NULL, data varchar(2048)); "
+              "GRANT SELECT, INSERT, DELETE ON " +
+              signals + " TO debezium");
+  const Connector connector{
+      name, {table, full, signals}, {{"signal.data.collection", "public." + signals}}};
   const std::vector topics{connector.topic(table), connector.topic(full)};
   DaemonConfig config{name, topics};
   config.listen = "127.0.0.1:0";
+  config.source = {{"url", stack.source_url}, {"signals", "public." + signals}};
   const Daemon daemon{name, config};
   config.pipeline = unique("page_guarded");
   config.token = "open-sesame-and-more";
@@ -50,9 +57,11 @@ TEST_CASE("the live page in a browser") {
   set("PAGE_URL", url(daemon));
   set("GUARDED_URL", url(guarded));
   set("SOURCE_URL", stack.source_url);
+  set("TARGET_URL", stack.target_url);
   set("PIPELINE", name);
   set("TABLE", table);
   set("FULL_TABLE", full);
+  set("SIGNALS", signals);
   set("MODULES", LOCKSTEP_BROWSER_DIR);
   set("SHOTS", shots);
   const char* more = std::getenv("LOCKSTEP_BROWSER_ARGS");

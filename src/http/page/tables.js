@@ -139,12 +139,22 @@ export class Tables {
     ) {
       return null;
     }
+    if (
+      verb === 'resync' &&
+      !(await confirmed(
+        `Read ${topic} anew?`,
+        'The connector sends all rows of the table again, among the changes that come. Rows that the target lacks come back, and others are set right; rows that only the target has stay there.',
+        'Resync',
+      ))
+    ) {
+      return null;
+    }
     const path = `/pipelines/${encodeURIComponent(pipeline)}${topic === null ? '' : `/tables/${encodeURIComponent(topic)}`}/${verb}`;
     try {
-      await request(path, { method: 'POST' });
+      const { note } = JSON.parse(await request(path, { method: 'POST' }));
       this.say(`${verb} ${topic ?? pipeline}: done`);
       await this.poll();
-      return null;
+      return note ? `${verb}: ${note}` : null;
     } catch (error) {
       return `${verb}: ${error.message}`;
     }
@@ -297,6 +307,7 @@ class Table {
         ['Pause', 'pause'],
         ['Resume', 'resume'],
         ['Retry', 'retry'],
+        ['Resync', 'resync'],
       ].map(([label, verb]) => [verb, button(label, topic, () => this.press(verb, send))]),
     );
     this.element = h(
