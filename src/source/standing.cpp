@@ -60,10 +60,12 @@ Standing standing(const pipeline::PipelineStatus& status,
     }
     if (partition->passed >= end) continue;
     if (lane->state == Lane::State::stopped) {
-      return {Standing::Is::stuck, tp.topic + " has stopped: " + lane->cause};
+      return {Standing::Is::stuck,
+              tp.topic + " has stopped: " + lane->cause,
+              {{tp, partition->passed}}};
     }
     if (lane->state == Lane::State::paused) {
-      return {Standing::Is::stuck, tp.topic + " is paused: resume it"};
+      return {Standing::Is::stuck, tp.topic + " is paused: resume it", {{tp, partition->passed}}};
     }
     auto text = to_string(tp);
     if (partition->passed) {

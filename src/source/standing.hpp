@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "lockstep/model/position.hpp"
 #include "lockstep/model/result.hpp"
@@ -26,6 +28,9 @@ struct Standing {
   };
   Is is = Is::there;
   std::string detail;  ///< what is missing, and why
+  /// Of what is stuck a partition, and up to where it has been passed; nullopt: not begun. Behind
+  /// that there may be nothing but markers of transactions.
+  std::optional<std::pair<TopicPartition, std::optional<NextOffset>>> stuck_at{};
 };
 
 /// `ends`: what must be applied, of each partition all before.

@@ -55,7 +55,7 @@ struct Waiting {
   Wait wait;
   std::string topic{};         ///< where its marker will come; empty: not known yet
   std::optional<Ends> ends{};  ///< taken once the marker had come
-  std::string lacks{};         ///< what it waits for
+  std::string lacks = "there was no time to look for its marker";  ///< what it waits for
 };
 
 }  // namespace
@@ -107,6 +107,11 @@ class Waits::Impl {
     if (waiting_.empty() && !markers_reader_) {
       woken_.wait(lock, stop, [this]() LOCKSTEP_REQUIRES(mutex_) { return !arrived_.empty(); });
     }
+    for (auto& one : arrived_) {
+      const auto known = known_topics_.find(one.wait.pipeline);
+      if (known != known_topics_.end()) one.topic = known->second;
+      if (known == known_topics_.end()) follow_at_ = {};
+    }
     waiting_.splice(waiting_.end(), arrived_);
     if (!waiting_.empty()) used_at_ = Clock::now();
   }
@@ -121,6 +126,8 @@ class Waits::Impl {
     ends_reader_.reset();
     next_.clear();
     markers_.clear();
+    known_topics_.clear();
+    for (auto& one : waiting_) one.topic.clear();
   }
 
   /// Errors: Kafka does not answer.
@@ -163,7 +170,7 @@ class Waits::Impl {
         one.lacks = topic.error().cause;
         continue;
       }
-      one.topic = *topic;
+      one.topic = known_topics_[one.wait.pipeline] = *topic;
       const auto found = all->find(*topic);
       if (found == all->end()) {
         one.lacks = "there is no topic " + *topic +
@@ -229,7 +236,13 @@ class Waits::Impl {
       }
       auto known = of_pipelines.find(one.wait.pipeline);
       if (known == of_pipelines.end()) {
-        auto ends = ends_of(kafka::matching_topics(*all, topics_of_.at(one.wait.pipeline)));
+        const auto topics = kafka::matching_topics(*all, topics_of_.at(one.wait.pipeline));
+        if (const auto topic = message_topic_of(topics); !topic || *topic != one.topic) {
+          known_topics_.erase(one.wait.pipeline);  // another connector's have come meanwhile
+          one.topic.clear();
+          continue;
+        }
+        auto ends = ends_of(topics);
         if (!ends) return ends.error();
         known = of_pipelines.emplace(one.wait.pipeline, *std::move(ends)).first;
       }
@@ -273,12 +286,39 @@ class Waits::Impl {
       }
       auto stands = standing(*status, *one.ends);
       if (stands.is == Standing::Is::stuck) {
-        return http::error(409, "stands still", stands.detail);
+        const auto& [tp, from] = *stands.stuck_at;
+        const auto any = any_record(tp, from, one.ends->at(tp));
+        if (any == true) return http::error(409, "stands still", stands.detail);
+        if (any == false) one.ends->erase(tp);
+        return std::nullopt;  // the others are looked at next time
       }
       one.lacks = std::move(stands.detail);
       if (stands.is == Standing::Is::behind || !in_transactions) return std::nullopt;
       return there(one.wait);
     });
+  }
+
+  /// Whether anything but markers of transactions is there, of what is committed or may still be:
+  /// a table that stands still has not seen the end of its log. nullopt: no answer.
+  std::optional<bool> any_record(const TopicPartition& tp, std::optional<NextOffset> from,
+                                 NextOffset end) {
+    constexpr std::int64_t enough = 1000;  // offsets; so many are no markers only
+    kafka::Stretches stretches;
+    if (from) {
+      if (end.value - from->value > enough) return true;
+      stretches[tp] = {from->value, end.value};
+    } else {
+      const auto log = ends_reader_->bounds({{tp.topic, tp.partition + 1}}, brokers_deadline);
+      if (!log) return std::nullopt;
+      stretches[tp] = {log->at(tp).begin, std::min(end.value, log->at(tp).begin + enough)};
+    }
+    bool any = false;
+    const auto read = ends_reader_->read(stretches, brokers_deadline,
+                                         [&any](const kafka::Message&) { any = true; });
+    const auto left_alone = ends_reader_->assign({});
+    if (any) return true;
+    if (!read || !left_alone || !stretches.empty()) return std::nullopt;
+    return false;
   }
 
   Result<pipeline::PipelineStatus, std::string> ask(const std::string& name) {
@@ -328,7 +368,8 @@ class Waits::Impl {
   std::unique_ptr<kafka::Reader> markers_reader_;
   std::unique_ptr<kafka::Reader> ends_reader_;  ///< there with the other
   std::map<TopicPartition, std::int64_t> next_;
-  std::map<std::string, Markers> markers_;  ///< by the topics that are read
+  std::map<std::string, Markers> markers_;           ///< by the topics that are read
+  std::map<std::string, std::string> known_topics_;  ///< of markers, by pipeline
   Clock::time_point follow_at_;
   Clock::time_point used_at_;
 

@@ -231,7 +231,7 @@ TEST_CASE("wait: lockstepd wait asks the daemon, and its exit code tells") {
 
   waited.source.exec("SELECT pg_logical_emit_message(true, 'lockstep.wait', 'a/ü?&')");
   CHECK(run({"--marker", "a/ü?&"}, port).code == 0);
-  ended = run({"--marker", "nobody's", "--timeout", "100ms"}, port);
+  ended = run({"--marker", "nobody's", "--timeout", "1s"}, port);
   CHECK(ended.code == 1);
   CHECK_THAT(ended.err, ContainsSubstring("error: not there in time: the marker has not come in " +
                                           waited.name + ".message"));
