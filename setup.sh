@@ -158,6 +158,7 @@ local_page() { printf 'http://localhost:%s/\n' "$HTTP_PORT"; }
 local_hints() {
   cat <<END
   change a row      PGPASSWORD=postgres psql -h localhost -p $SOURCE_PORT -U postgres source_db -c "UPDATE users SET name = 'Ada King' WHERE id = 1"
+  wait for it       build/bin/lockstepd --config config/lockstep.yaml wait
   and see it there  build/bin/check_target_db users
   watch changes go  build/bin/demo
   make many more    build/bin/generate_changes -Q 1000 --rate 50
@@ -279,6 +280,7 @@ docker_hints() {
   local compose="${compose_command[*]}"
   cat <<END
   change a row      $compose exec source psql -h localhost -U postgres source_db -c "UPDATE users SET name = 'Ada King' WHERE id = 1"
+  wait for it       $compose exec lockstepd lockstepd wait
   and see it there  $compose exec lockstepd check_target_db users
   watch changes go  $compose exec lockstepd demo
   make many more    $compose exec lockstepd generate_changes -Q 1000 --rate 50

@@ -67,7 +67,7 @@ choose_ports "$stacks/setup-$$"
 mapfile -t ports <"$stacks/setup-$$/ports"
 port_in() { sed -n "s/^$2=//p" "$stacks/$1/ports"; } # STACK VARIABLE
 SOURCE=$(port_in "setup-$$" SOURCE_PORT) TARGET=$(port_in "setup-$$" TARGET_PORT)
-unset SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT HTTP_PORT KAFKA_BROKERS TARGET_HOST TARGET_PASSWORD
+unset SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT HTTP_PORT KAFKA_BROKERS TARGET_HOST TARGET_PASSWORD SOURCE_HOST
 # A proxy that nobody answers on must not matter on loopback.
 export http_proxy=http://127.0.0.1:9
 
@@ -98,6 +98,8 @@ expect 0 'postgres-connector +RUNNING +0 +RUNNING' build/bin/debug_kafka
 expect 0 '"secret_identity": "Clark Kent"' build/bin/debug_messages super_heroes --limit 0
 expect 0 '20 changes in' build/bin/generate_changes -Q 20 --table package_status
 expect 0 '^ready' build/bin/lockstepd --config config/lockstep.yaml --check
+expect 0 'replica: all is in the target' build/bin/lockstepd --config config/lockstep.yaml wait
+expect 0 '"tables":\["public.users"\]' curl --noproxy '*' -sS -X POST "http://127.0.0.1:$HTTP/pipelines/replica/tables/users/resync"
 expect_that "lockstepd works with a role of its own" \
   test "$(sql target "SELECT count(*) > 0 FROM pg_stat_activity WHERE usename = 'lockstep'")" = t
 expect_that "psql was used, and no password is in what a process list shows of it" \
