@@ -47,17 +47,14 @@ void add_options(CLI::App& command, WaitRequest& request) {
                   "wait for this one, written at the source by\n"
                   "pg_logical_emit_message(true, 'lockstep.wait', MARKER), instead of writing one")
       ->type_name("TEXT");
+  const auto read_timeout = [&request](const std::string& text) {
+    const auto timeout = config::to_duration(text);
+    if (!timeout) throw CLI::ValidationError{"--timeout", text + " " + timeout.error().message};
+    request.timeout = *timeout;
+  };
   command
-      .add_option_function<std::string>(
-          "--timeout",
-          [&request](const std::string& text) {
-            const auto timeout = config::to_duration(text);
-            if (!timeout) {
-              throw CLI::ValidationError{"--timeout", text + " " + timeout.error().message};
-            }
-            request.timeout = *timeout;
-          },
-          "give up after this time, at most 10m (default 30s)")
+      .add_option_function<std::string>("--timeout", read_timeout,
+                                        "give up after this time, at most 10m (default 30s)")
       ->type_name("TIME");
 }
 
