@@ -95,6 +95,23 @@ Kafka read_kafka(Report& report, Mapping mapping) {
   return kafka;
 }
 
+/// Secrets are never quoted.
+void add_token(Report& report, const std::string& name, const Scalar& secret,
+               std::map<std::string, std::string>& tokens) {
+  constexpr std::size_t shortest = 16;  // shorter ones can be guessed
+  if (secret.text.size() < shortest) {
+    add(report, secret, "is too short; expected 16 characters or more");
+  }
+  for (const auto& [other, its_secret] : tokens) {
+    if (its_secret == secret.text) {
+      add(report, secret, "is the same as that of " + other + "; expected one of its own");
+    }
+  }
+  if (!tokens.emplace(name, secret.text).second) {
+    add(report, secret, "is what http.token is called in the log; expected another name");
+  }
+}
+
 Http read_http(Report& report, Mapping mapping) {
   Http http;
   if (const auto listen = mapping.scalar("listen")) {
@@ -103,12 +120,15 @@ Http read_http(Report& report, Mapping mapping) {
       http.port = address->port;
     }
   }
-  if (const auto token = mapping.scalar("token")) {
-    // It is never quoted; shorter ones can be guessed.
-    if (!token->text.empty() && token->text.size() < 16) {
-      add(report, *token, "is too short; expected 16 characters or more");
+  const auto token = mapping.scalar("token");
+  if (token && !token->text.empty()) add_token(report, "token", *token, http.tokens);
+  if (auto tokens = mapping.mapping("tokens")) {
+    for (const auto& named : tokens->scalars()) {
+      if (auto checked = check_token_name(named.key); !checked) {
+        add(report, named, checked.error().message);
+      }
+      add_token(report, named.key, named, http.tokens);
     }
-    http.token = token->text;
   }
   for (const auto& host : mapping.list("allowed_hosts")) {
     if (check(report, host, check_host_name)) http.allowed_hosts.push_back(host.text);

@@ -246,13 +246,24 @@ Result<Done, Error> check_topics_pattern(std::string_view pattern) {
   return Error{std::string{"is not a POSIX extended regular expression: "} + reason.data()};
 }
 
-Result<Done, Error> check_pipeline_name(std::string_view name) {
+namespace {
+
+bool is_plain_name(std::string_view name) {
   constexpr std::size_t longest = 100;
-  if (!name.empty() && name.size() <= longest &&
-      name.find_first_not_of(name_characters) == name.npos) {
-    return done;
-  }
+  return !name.empty() && name.size() <= longest &&
+         name.find_first_not_of(name_characters) == name.npos;
+}
+
+}  // namespace
+
+Result<Done, Error> check_pipeline_name(std::string_view name) {
+  if (is_plain_name(name)) return done;
   return Error{"is not a pipeline's name; expected 1 to 100 letters, digits, dots, _ or -"};
+}
+
+Result<Done, Error> check_token_name(std::string_view name) {
+  if (is_plain_name(name)) return done;
+  return Error{"is not a token's name; expected 1 to 100 letters, digits, dots, _ or -"};
 }
 
 Result<Done, Error> check_identifier(std::string_view name) {

@@ -31,6 +31,7 @@ Result<Done, Error> check_brokers(std::string_view brokers);
 Result<Done, Error> check_topic(std::string_view topic);
 Result<Done, Error> check_topics_pattern(std::string_view pattern);
 Result<Done, Error> check_pipeline_name(std::string_view name);
+Result<Done, Error> check_token_name(std::string_view name);
 Result<Done, Error> check_identifier(std::string_view name);  ///< of PostgreSQL; may be empty
 Result<Done, Error> check_name(std::string_view name);        ///< the same, and not empty
 Result<Done, Error> check_match(std::string_view pattern);    ///< of a rule for tables

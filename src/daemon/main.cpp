@@ -177,7 +177,7 @@ Result<Web, std::string> serve(const config::Config& whole, pipeline::Registry& 
   for (auto& route : web.live->routes()) routes.push_back(std::move(route));
   for (auto& route : http::page_routes()) routes.push_back(std::move(route));
   auto server = http::Server::start(
-      {config.host, config.port, {config.token, config.allowed_hosts, config.allowed_origins}},
+      {config.host, config.port, {config.tokens, config.allowed_hosts, config.allowed_origins}},
       std::move(routes), web.feed);
   if (!server) return server.error() + "; http.listen says where to listen, \"\" is nowhere";
   web.server = *std::move(server);

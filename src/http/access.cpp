@@ -17,6 +17,15 @@ bool equal_secrets(const std::string& given, const std::string& wanted) {
   return difference == 0;
 }
 
+/// "": none of ours. All are compared, so that the time says nothing of which.
+std::string token_name(const AccessRules& rules, const std::string& shown) {
+  std::string found;
+  for (const auto& [name, secret] : rules.tokens) {
+    if (equal_secrets(shown, secret)) found = name;
+  }
+  return found;
+}
+
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -59,8 +68,9 @@ bool is_from_our_page(const AccessRules& rules, const Caller& caller) {
 
 }  // namespace
 
-std::optional<Response> refusal(const AccessRules& rules, const Caller& caller, Access access) {
-  if (access == Access::open) return std::nullopt;
+Result<std::string, Response> admit(const AccessRules& rules, const Caller& caller, Access access) {
+  const std::string name = token_name(rules, caller.token);
+  if (access == Access::open) return name;
   if (const auto host = host_of(caller.host); !is_ours(rules, host)) {
     return error(403, "unknown host",
                  "\"" + host + "\" is not a name of this server: add it to http.allowed_hosts");
@@ -70,17 +80,17 @@ std::optional<Response> refusal(const AccessRules& rules, const Caller& caller, 
                  "pages of " + caller.origin.value_or("other sites") +
                      " may not call this server: add the origin to http.allowed_origins");
   }
-  if (access == Access::page) return std::nullopt;
-  if (!rules.token.empty()) {
-    if (equal_secrets(caller.token, rules.token)) return std::nullopt;
+  if (access == Access::page || !name.empty()) return name;
+  if (!rules.tokens.empty()) {
     return caller.token.empty()
-               ? error(401, "token needed", "send Authorization: Bearer <http.token>")
-               : error(401, "wrong token", "it is not the one in http.token");
+               ? error(401, "token needed",
+                       "send Authorization: Bearer <http.token, or one of http.tokens>")
+               : error(401, "wrong token", "it is not http.token, nor one of http.tokens");
   }
-  if (caller.is_local) return std::nullopt;
+  if (caller.is_local) return name;
   return error(403, "not from here",
                "without http.token this answers only on the machine that lockstepd runs on: set "
-               "http.token and send it as Authorization: Bearer …");
+               "http.token, or http.tokens, and send it as Authorization: Bearer …");
 }
 
 }  // namespace lockstep::http

@@ -1,7 +1,5 @@
 #include "lockstep/http/pipelines.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -58,8 +56,6 @@ class Pipelines {
       if (!named) return named.error();
       topic = *std::move(named);
     }
-    spdlog::info("{} asked for over HTTP {} pipeline={} topic={}", word, request.who, name,
-                 topic.empty() ? "all" : topic);
     if (auto told = found->tell({verb, topic}, command_deadline); !told) {
       return error(503, "no answer", told.error());
     }

@@ -90,8 +90,8 @@ class Session;
 /// The answer that a session waits for while no handler of the server's holds it.
 class Later {
  public:
-  Later(asio::io_context& io, std::shared_ptr<Session> session)
-      : io_{io}, session_{std::move(session)} {}
+  Later(asio::io_context& io, std::shared_ptr<Session> session, const Route& route)
+      : io_{io}, route_{route}, session_{std::move(session)} {}
 
   void answer(Response response);
   /// The server is about to end. Its thread has ended already.
@@ -101,7 +101,8 @@ class Later {
   }
 
  private:
-  asio::io_context& io_;  // there for as long as session_ is
+  asio::io_context& io_;  // there, as the next, for as long as session_ is
+  const Route& route_;
   Mutex mutex_;
   std::shared_ptr<Session> session_ LOCKSTEP_GUARDED_BY(mutex_);
 };
@@ -300,9 +301,9 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
   }
 
   /// What a route has answered that answers later.
-  void answer_late(Response response) {
+  void answer_late(const Route& route, Response response) {
     shared_.later.erase(later_.lock());
-    send(std::move(response));
+    finish(route, std::move(response));
   }
 
  private:
@@ -364,8 +365,8 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
       send(error(404, "no WebSocket here", "it is at /ws/{client_id}"));
       return;
     }
-    if (auto refused = refusal(shared_.config.access, caller_, Access::guarded)) {
-      send(*std::move(refused));
+    if (auto admitted = admit(shared_.config.access, caller_, Access::guarded); !admitted) {
+      send(std::move(admitted).error());
       return;
     }
     std::make_shared<WebSocket>(shared_, stream_.release_socket(), parameters->front())
@@ -383,12 +384,13 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
         allowed += (allowed.empty() ? "" : ", ") + route.method;
         continue;
       }
-      if (auto refused = refusal(shared_.config.access, caller_, route.access)) {
-        send(*std::move(refused));
+      const auto admitted = admit(shared_.config.access, caller_, route.access);
+      if (!admitted) {
+        send(admitted.error());
         return;
       }
-      handle(route, {method, *std::move(parameters), target.query, std::move(request_.body()),
-                     "by=" + peer_ + " token=" + (caller_.token.empty() ? "none" : "shown")});
+      token_name_ = *admitted;
+      handle(route, {method, *std::move(parameters), target.query, std::move(request_.body())});
       return;
     }
     if (allowed.empty()) {
@@ -405,7 +407,7 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
       return;
     }
     if (!route.may_wait) {
-      send(called(route, request));
+      finish(route, called(route, request));
       return;
     }
     if (shared_.waiting_requests >= most_waiting) {
@@ -415,19 +417,19 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
     ++shared_.waiting_requests;
     asio::post(shared_.waiting, [self = shared_from_this(), &route, request = std::move(request)] {
       auto response = called(route, request);
-      asio::post(self->shared_.io, [self, response = std::move(response)]() mutable {
+      asio::post(self->shared_.io, [self, &route, response = std::move(response)]() mutable {
         --self->shared_.waiting_requests;
-        self->send(std::move(response));
+        self->finish(route, std::move(response));
       });
     });
   }
 
   void handle_later(const Route& route, const Request& request) {
     if (shared_.later.size() >= most_waiting) {
-      send(error(503, "busy", "too many requests wait already: try again"));
+      finish(route, error(503, "busy", "too many requests wait already: try again"));
       return;
     }
-    const auto later = std::make_shared<Later>(shared_.io, shared_from_this());
+    const auto later = std::make_shared<Later>(shared_.io, shared_from_this(), route);
     shared_.later.insert(later);
     later_ = later;
     const auto reply = [later](Response response) { later->answer(std::move(response)); };
@@ -436,6 +438,16 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
     } catch (const std::exception& e) {
       reply(bug(route, e));
     }
+  }
+
+  /// Who changes what is going on stands in the log, whatever the route.
+  void finish(const Route& route, Response response) {
+    if (route.method != "GET") {
+      spdlog::info("asked for over HTTP by={} token={} {} {} status={}", peer_,
+                   token_name_.empty() ? "none" : token_name_, route.method,
+                   text_of(request_.target()), response.status);
+    }
+    send(std::move(response));
   }
 
   static Response called(const Route& route, const Request& request) {
@@ -501,6 +513,7 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
   std::optional<bhttp::request_parser<bhttp::string_body>> parser_;
   BeastRequest request_;
   Caller caller_;
+  std::string token_name_;  ///< that the caller has shown; empty: none
   std::string allow_;
   bool last_ = false;
   std::weak_ptr<Later> later_;
@@ -511,10 +524,10 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
 void Later::answer(Response response) {
   const Lock lock{mutex_};
   if (!session_) return;
-  asio::post(
-      io_, [session = std::exchange(session_, nullptr), response = std::move(response)]() mutable {
-        session->answer_late(std::move(response));
-      });
+  asio::post(io_, [session = std::exchange(session_, nullptr), &route = route_,
+                   response = std::move(response)]() mutable {
+    session->answer_late(route, std::move(response));
+  });
 }
 
 }  // namespace

@@ -9,8 +9,8 @@ namespace {
 
 /// The status that the caller gets; 200: it gets through.
 int answer(const AccessRules& rules, const Caller& caller, Access access = Access::guarded) {
-  const auto refused = refusal(rules, caller, access);
-  return refused ? refused->status : 200;
+  const auto admitted = admit(rules, caller, access);
+  return admitted ? 200 : admitted.error().status;
 }
 
 Caller local(const std::string& host = "localhost:8000") {
@@ -30,15 +30,24 @@ TEST_CASE("access: without a token only this machine, with one whoever shows it"
   CHECK(answer({}, far, Access::page) == 200);
   CHECK(answer({}, far, Access::open) == 200);
 
-  const AccessRules rules{.token = "a long enough token", .hosts = {}, .origins = {}};
+  const AccessRules rules{
+      .tokens = {{"token", "a long enough token"}, {"ci", "another one, for CI"}},
+      .hosts = {},
+      .origins = {}};
   CHECK(answer(rules, local()) == 401);
   for (const std::string wrong :
        {"x", "a long enough toke", "a long enough token ", "A long enough token"}) {
     far.token = wrong;
     CHECK(answer(rules, far) == 401);
   }
-  far.token = rules.token;
-  CHECK(answer(rules, far) == 200);
+  for (const auto& [name, secret] : rules.tokens) {
+    far.token = secret;
+    CHECK(answer(rules, far) == 200);
+    CHECK(*admit(rules, far, Access::guarded) == name);
+  }
+  far.token = "";
+  CHECK(answer(rules, far) == 401);
+  CHECK(*admit({}, local(), Access::guarded) == "");
   CHECK(answer(rules, local(), Access::page) == 200);
 }
 
@@ -55,7 +64,7 @@ TEST_CASE("access: a name that is not ours is a page that points its own here") 
     CHECK(answer({}, local(host), Access::open) ==
           200);  // probes and scrapers have their own names
   }
-  const AccessRules rules{.token = "", .hosts = {"ops.example"}, .origins = {}};
+  const AccessRules rules{.tokens = {}, .hosts = {"ops.example"}, .origins = {}};
   CHECK(answer(rules, local("OPS.example:443")) == 200);
   CHECK(answer(rules, local("x.ops.example")) == 403);
 }
@@ -73,7 +82,7 @@ TEST_CASE("access: pages of other origins may not call, unless they are named") 
     INFO(origin);
     CHECK(answer({}, from(origin)) == 403);
   }
-  const AccessRules rules{.token = "", .hosts = {}, .origins = {"https://ops.example"}};
+  const AccessRules rules{.tokens = {}, .hosts = {}, .origins = {"https://ops.example"}};
   CHECK(answer(rules, from("https://ops.example")) == 200);
   CHECK(answer(rules, from("http://ops.example")) == 403);
 

@@ -210,7 +210,8 @@ pipelines:
 connections:
   target: ${URL}
 log: {level: loud}
-http: {listen: "8000", token: short, allowed_hosts: ["a b"], allowed_origins: [ops.example]}
+http: {listen: "8000", token: short, allowed_hosts: ["a b"], allowed_origins: [ops.example],
+       tokens: {a b: 0123456789abcdef, token: 0123456789abcdef}}
 )") == Lines{
            "f.yaml:1: kafka.brokers: missing; expected host:port, more of them after commas",
            "f.yaml:2: kafka.brokrs: unknown key; did you mean brokers?",
@@ -243,6 +244,11 @@ http: {listen: "8000", token: short, allowed_hosts: ["a b"], allowed_origins: [o
            "scheme and port, such as ops.example",
            "f.yaml:21: http.allowed_origins[0]: \"ops.example\" is not an origin; expected scheme "
            "and host, such as https://ops.example",
+           "f.yaml:22: http.tokens.a b: is not a token's name; expected 1 to 100 letters, digits, "
+           "dots, _ or -",
+           "f.yaml:22: http.tokens.token: is the same as that of a b; expected one of its own",
+           "f.yaml:22: http.tokens.token: is what http.token is called in the log; expected "
+           "another name",
        });
 }
 

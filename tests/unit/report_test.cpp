@@ -1,12 +1,8 @@
 // What the log says of tables that wait, stand still or take long, by a clock that the test has.
 #include "report.hpp"
 
-#include <spdlog/sinks/base_sink.h>
-#include <spdlog/spdlog.h>
-
-#include <mutex>
-
 #include "catch.hpp"
+#include "logged.hpp"
 
 using namespace lockstep;
 using namespace lockstep::pipeline;
@@ -14,32 +10,6 @@ using std::chrono::seconds;
 using Lines = std::vector<std::string>;
 
 namespace {
-
-/// What is logged while it lives, each line as "level text".
-class Log {
- public:
-  Log() : before_{spdlog::default_logger()}, sink_{std::make_shared<Sink>()} {
-    spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", sink_));
-  }
-  ~Log() { spdlog::set_default_logger(before_); }
-  Log(const Log&) = delete;
-  Log& operator=(const Log&) = delete;
-
-  Lines take() { return std::exchange(sink_->lines, {}); }
-
- private:
-  struct Sink : spdlog::sinks::base_sink<std::mutex> {
-    void sink_it_(const spdlog::details::log_msg& message) override {
-      const auto level = spdlog::level::to_string_view(message.level);
-      lines.push_back(std::string{level.data(), level.size()} + " " +
-                      std::string{message.payload.data(), message.payload.size()});
-    }
-    void flush_() override {}
-    Lines lines;
-  };
-  std::shared_ptr<spdlog::logger> before_;
-  std::shared_ptr<Sink> sink_;
-};
 
 struct ReportFixture {
   /// Lets the time pass second by second, as the pipeline's loop would.
@@ -63,7 +33,7 @@ struct ReportFixture {
     report.waits(index);
   }
 
-  Log log;
+  lockstep::test::Logged log;
   Report::Time now{seconds{1000}};
   Lanes lanes{{.max_events = 10, .max_bytes = 1024 * 1024, .max_wait = {}}};
   Ledger ledger;

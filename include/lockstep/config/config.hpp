@@ -77,7 +77,8 @@ struct Kafka {
 struct Http {
   std::string host = "127.0.0.1";  ///< an address; empty: nowhere
   std::uint16_t port = 8000;       ///< 0: any that is free
-  std::string token;               ///< never print it; empty: none
+  /// Secrets by the names of who has them: never print them. http.token is called "token".
+  std::map<std::string, std::string> tokens;
   std::vector<std::string> allowed_hosts;
   std::vector<std::string> allowed_origins;
 

@@ -1,20 +1,23 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "lockstep/http/message.hpp"
+#include "lockstep/model/result.hpp"
 
 namespace lockstep::http {
 
 /// Who may see rows and change what is going on.
 ///
-/// With a token: whoever shows it. Without: whoever comes from this machine. Pages of other origins
+/// With tokens: whoever shows one. Without: whoever comes from this machine. Pages of other origins
 /// may not, nor may a page that has made its own name point to us (DNS rebinding): a browser must
 /// name us by an address, as localhost, or as one of `hosts`.
 struct AccessRules {
-  std::string token;               ///< empty: none
+  /// By the name that the log calls who shows it; no secret is empty.
+  std::map<std::string, std::string> tokens;
   std::vector<std::string> hosts;  ///< names, without ports
   std::vector<std::string>
       origins;  ///< of pages that may call us all the same: https://ops.example
@@ -29,7 +32,8 @@ struct Caller {
   std::string token;  ///< Authorization: Bearer …, or of a WebSocket's protocol
 };
 
-/// Why the caller does not get through; nullopt: it does. Pure.
-std::optional<Response> refusal(const AccessRules& rules, const Caller& caller, Access access);
+/// The name of the token that the caller has shown, "" where none is asked for or it is none of
+/// ours. Errors: why it does not get through. Pure.
+Result<std::string, Response> admit(const AccessRules& rules, const Caller& caller, Access access);
 
 }  // namespace lockstep::http

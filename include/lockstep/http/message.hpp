@@ -16,7 +16,6 @@ struct Request {
   std::vector<std::string> parameters;  ///< what stood for the {…} of the route's path, decoded
   std::map<std::string, std::string> query;  ///< decoded; of a name that comes twice the last
   std::string body;
-  std::string who;  ///< address and port, and whether a token was shown: for the log
 };
 
 struct Response {
