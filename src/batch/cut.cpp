@@ -4,7 +4,7 @@
 
 namespace lockstep {
 
-bool cut_before(Batch& batch, const SinkError::Culprit& culprit) {
+bool cut_before(Batch& batch, const RecordPlace& culprit) {
   const auto at = std::find_if(batch.changes.begin(), batch.changes.end(), [&](const auto& change) {
     return change.partition == culprit.partition.partition && change.offset == culprit.offset;
   });

@@ -127,16 +127,16 @@ void Lane::busy(std::unique_ptr<Batch> batch, std::string cause, Time now) {
 }
 
 void Lane::fail(std::string cause, Time now) {
-  if (!trouble_) trouble_ = Trouble{{}, now, {}, 0};
+  if (!trouble_) trouble_ = Trouble{{}, now, {}, 0, {}};
   trouble_->cause = std::move(cause);
   trouble_->retry_at = now + backoff.after(++trouble_->failures);
 }
 
 // ---- Turns of the state
 
-void Lane::stop(std::string cause, Time now) {
+void Lane::stop(std::string cause, Time now, std::optional<RecordPlace> record) {
   intake_ = Intake::stopped;
-  trouble_ = Trouble{std::move(cause), now, now, 0};
+  trouble_ = Trouble{std::move(cause), now, now, 0, std::move(record)};
 }
 
 void Lane::read_later(std::string cause, Time now) {

@@ -95,12 +95,25 @@ void Letterbox::pardon(const TopicPartition& partition, RecordOffset offset) {
 }
 
 void Letterbox::passed(const TopicPartition& partition, NextOffset next) {
+  skips_.erase(skips_.lower_bound({partition, {}}),
+               skips_.lower_bound({partition, RecordOffset{next.value}}));
   if (condemned_.empty()) return;
   const auto records = condemned_.find(partition);
   if (records == condemned_.end()) return;
   auto& offsets = records->second;
   offsets.erase(offsets.begin(), offsets.lower_bound({next.value}));
   if (offsets.empty()) condemned_.erase(records);
+}
+
+// ---- What an operator passes by
+
+void Letterbox::skip(const RecordPlace& record, std::string cause) {
+  skips_.insert_or_assign(record, std::move(cause));
+}
+
+const std::string* Letterbox::skipped(const RecordPlace& record) const {
+  const auto found = skips_.find(record);
+  return found == skips_.end() ? nullptr : &found->second;
 }
 
 // ---- Keys

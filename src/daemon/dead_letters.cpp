@@ -74,6 +74,8 @@ Result<std::map<RowName, Letters>, std::string> read_letters(
         const RowName name{header(headers, "lockstep.topic"), header(headers, "lockstep.key")};
         const auto row = wanted.find(name);
         if (row == wanted.end()) return;
+        // It may have headers of an earlier life; it is parked behind nothing.
+        if (header(headers, "lockstep.stage") == lockstep::name(Letter::Stage::skipped)) return;
         const auto offset = offset_of(header(headers, "lockstep.offset"));
         if (!offset || *offset < row->second->first_offset || *offset > row->second->last_offset) {
           return;
@@ -218,13 +220,15 @@ bool dead_letters(const config::Config& config, const DeadLettersRequest& reques
   }
   if (!has_pipeline) {
     std::cout << (request.pipeline.empty()
-                      ? "no pipeline has on_error: dead_letter\n"
+                      ? "no pipeline has on_error: dead_letter; what was skipped: debug_messages "
+                        "--dead-letters\n"
                       : "no pipeline " + request.pipeline + " with a postgres sink\n");
     return false;
   }
   if (all_went && !found && !request.wants_all()) {
     (request.json ? std::cerr : std::cout)
-        << "no such row is parked: lockstepd dead-letters list shows topics and keys\n";
+        << "no such row is parked: lockstepd dead-letters list shows topics and keys. What was "
+           "skipped parks no row, and is not retried: newer changes of it may be applied\n";
     return false;
   }
   return all_went;

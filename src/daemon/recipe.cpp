@@ -33,10 +33,9 @@ namespace {
 
 pipeline::Recipe recipe_of(const config::Config& config, const config::Pipeline& pipeline,
                            const config::PostgresSink& sink, pipeline::PipelineConfig made) {
-  if (sink.dead_letters) {
-    made.dead_letters = {{config.kafka.brokers, sink.dead_letter_topic, config.kafka.properties},
-                         sink.dead_letters_per_minute};
-  }
+  made.dead_letters.producer = {config.kafka.brokers, sink.dead_letter_topic,
+                                config.kafka.properties};
+  if (sink.dead_letters) made.dead_letters.per_minute = sink.dead_letters_per_minute;
   const auto make_sinks = [postgres = sink_config(pipeline), count = sink.connections] {
     return postgres::make_sinks(postgres, count);
   };

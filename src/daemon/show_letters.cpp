@@ -17,6 +17,7 @@ namespace {
 bool is_of(const kafka::Message& message, const config::Pipeline& pipeline,
            const std::vector<postgres::ParkedRow>& rows) {
   if (message.header("lockstep.pipeline") != pipeline.name) return false;
+  if (message.header("lockstep.stage") == name(Letter::Stage::skipped)) return false;
   return std::any_of(rows.begin(), rows.end(), [&](const auto& row) {
     return message.header("lockstep.topic") == row.topic &&
            message.header("lockstep.key") == row.row_key;

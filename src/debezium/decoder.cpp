@@ -860,10 +860,11 @@ Decoded Decoder::Impl::decode(Topic& topic, const RawRecord& record, Arena& aren
 }
 
 std::optional<Change> Decoder::Impl::decode_key(const RawRecord& record, Arena& arena) {
+  Topic& topic = topic_of(record.topic);
   Change change;
-  if (!record.key || read_key(topic_of(record.topic), *record.key, change, arena)) {
-    return std::nullopt;
-  }
+  if (!record.key || read_key(topic, *record.key, change, arena)) return std::nullopt;
+  static_cast<void>(read_old_key(topic, record, change, arena));  // as far as it can be read
+  if (!topic.has_several_relations) change.relation = topic.relation;
   return change;
 }
 
@@ -935,8 +936,8 @@ Decoded Decoder::Impl::tombstone(Topic& topic, const RawRecord& record, Arena& a
   if (topic.has_several_relations) {
     return BadRecord{
         "tombstone in a topic of several tables: it does not say which one it means; set "
-        "tombstones.on.delete=false on the connector, and move the position past those that are "
-        "there already (docs/operation.md)",
+        "tombstones.on.delete=false on the connector, and skip those that are there already "
+        "(docs/operation.md)",
         Scope::setup};
   }
   Change change;
@@ -947,8 +948,8 @@ Decoded Decoder::Impl::tombstone(Topic& topic, const RawRecord& record, Arena& a
     if (!named) {
       return BadRecord{
           "tombstone before any change that tells the topic's table, and the topic's name does not "
-          "end in schema and table: if the target has the row, delete it there; then move the "
-          "position past this record (docs/operation.md)"};
+          "end in schema and table: if the target has the row, delete it there; then skip this "
+          "record (docs/operation.md)"};
     }
     const auto relation = relation_of(topic, named->schema, named->table);
     if (!relation) return BadRecord{relation.error().text, relation.error().scope};

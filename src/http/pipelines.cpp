@@ -1,6 +1,7 @@
 #include "lockstep/http/pipelines.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -47,26 +48,93 @@ class Pipelines {
   Response tell(const Request& request, Verb verb, std::string_view word) {
     const auto& name = request.parameters[0];
     const auto found = registry_.find(name);
-    if (!found) return error(404, "no such pipeline", "GET /status lists them");
+    if (!found) return no_such_pipeline();
     std::string topic;
     if (request.parameters.size() > 1) {
-      const auto status = found->status(status_deadline);
-      if (!status) return error(503, "no answer", status.error());
-      auto named = find_topic(*status, request.parameters[1]);
-      if (!named) return named.error();
-      topic = *std::move(named);
+      const auto lane = lane_named(*found, request.parameters[1]);
+      if (!lane) return lane.error();
+      topic = lane->topic;
     }
     if (auto told = found->tell({verb, topic}, command_deadline); !told) {
-      return error(503, "no answer", told.error());
+      return error(503, "no answer", told.error().message);
     }
     const nlohmann::ordered_json json{
         {"pipeline", name}, {"topic", topic.empty() ? "all" : topic}, {"done", word}};
     return {.body = dumped(json)};
   }
 
+  /// Of several who ask for one record one skips it: which it is they say, or is looked up here.
+  Response skip(const Request& request) {
+    const auto& name = request.parameters[0];
+    const auto found = registry_.find(name);
+    if (!found) return no_such_pipeline();
+    const auto lane = lane_named(*found, request.parameters[1]);
+    if (!lane) return lane.error();
+    auto record = lane->stopped_by;
+    if (request.query.contains("partition") || request.query.contains("offset")) {
+      record = record_of(request, lane->topic);
+      if (!record) {
+        return error(400, "no such record", "partition and offset are whole numbers, both or none");
+      }
+    }
+    if (auto told = found->tell({Verb::skip, lane->topic, record}, command_deadline); !told) {
+      const auto& [message, kind] = told.error();
+      switch (kind) {
+        case pipeline::CommandError::Kind::no_answer:
+          return error(503, "no answer", message + "; GET /status tells whether it goes on yet");
+        case pipeline::CommandError::Kind::refused:
+          return error(409, "nothing to skip", message);
+        case pipeline::CommandError::Kind::failed:
+          return error(503, "not skipped", message);
+      }
+    }
+    nlohmann::ordered_json json{{"pipeline", name}, {"topic", lane->topic}, {"done", "skip"}};
+    if (record) {
+      json["partition"] = record->partition.partition;
+      json["offset"] = record->offset.value;
+    }
+    if (record && record == lane->stopped_by) json["cause"] = lane->cause;
+    return {.body = dumped(json)};
+  }
+
  private:
   static std::string dumped(const nlohmann::ordered_json& json) {
     return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  }
+
+  static Response no_such_pipeline() {
+    return error(404, "no such pipeline", "GET /status lists them");
+  }
+
+  /// A whole number from 0 on.
+  template <class Number>
+  static std::optional<Number> number_of(const Request& request, const std::string& name) {
+    const auto found = request.query.find(name);
+    if (found == request.query.end()) return std::nullopt;
+    const auto& text = found->second;
+    Number number = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (failed != std::errc{} || end != text.data() + text.size() || number < 0) {
+      return std::nullopt;
+    }
+    return number;
+  }
+
+  static std::optional<RecordPlace> record_of(const Request& request, const std::string& topic) {
+    const auto partition = number_of<std::int32_t>(request, "partition");
+    const auto offset = number_of<std::int64_t>(request, "offset");
+    if (!partition || !offset) return std::nullopt;
+    return RecordPlace{{topic, *partition}, {*offset}};
+  }
+
+  static Result<pipeline::LaneStatus, Response> lane_named(pipeline::Pipeline& of,
+                                                           const std::string& name) {
+    auto status = of.status(status_deadline);
+    if (!status) return error(503, "no answer", status.error());
+    const auto topic = find_topic(*status, name);
+    if (!topic) return topic.error();
+    const auto is_it = [&](const auto& lane) { return lane.topic == *topic; };
+    return *std::find_if(status->lanes.begin(), status->lanes.end(), is_it);
   }
 
   /// Routes that may wait are called one after the other.
@@ -127,6 +195,8 @@ std::vector<Route> pipeline_routes(pipeline::Registry& pipelines, const std::str
     routes.push_back({"POST", of_pipeline, Access::guarded, true, tell});
     routes.push_back({"POST", of_table, Access::guarded, true, tell});
   }
+  routes.push_back({"POST", "/pipelines/{name}/tables/{table}/skip", Access::guarded, true,
+                    [all](const Request& request) { return all->skip(request); }});
   return routes;
 }
 

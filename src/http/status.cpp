@@ -47,6 +47,9 @@ Json table(const pipeline::LaneStatus& lane) {
   return {{"topic", lane.topic},
           {"state", pipeline::name(lane.state)},
           {"cause", lane.cause},
+          {"stopped_by", lane.stopped_by ? Json{{"partition", lane.stopped_by->partition.partition},
+                                                {"offset", lane.stopped_by->offset.value}}
+                                         : Json(nullptr)},
           {"for_s", rounded(lane.trouble_s)},
           {"tries", lane.failures},
           {"applied", lane.changes},

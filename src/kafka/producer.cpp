@@ -77,8 +77,9 @@ class Producer::Impl {
     }
     // librdkafka gives each its message.timeout.ms, and then says how it went.
     while (outstanding_ > 0) rd_kafka_poll(handle_.get(), 100);
-    if (!cause_.empty()) return KafkaError{cause_};
-    return done;
+    if (cause_.empty()) return done;
+    topic_is_there_ = false;  // perhaps not any more
+    return KafkaError{cause_};
   }
 
  private:

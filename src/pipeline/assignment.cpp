@@ -41,6 +41,17 @@ void Assignment::begin_again(const std::string& topic, Time when) {
   for (const auto& tp : assigned_) {
     if (tp.topic == topic) awaiting_.insert(tp);
   }
+  ask_again(when);
+}
+
+void Assignment::begin_only(const TopicPartition& partition, Time when) {
+  ledger_.suspend(partition.topic);
+  std::erase_if(awaiting_, [&](const auto& tp) { return tp.topic == partition.topic; });
+  awaiting_.insert(partition);
+  ask_again(when);
+}
+
+void Assignment::ask_again(Time when) {
   ask_at_ = when;
   asked_ = false;
   ++question_;
@@ -90,6 +101,7 @@ void Assignment::positions_read(const Writers::Answer& answer, Time now) {
       at = before->applied;
     }
     ledger_.begin(tp, lane, at);
+    if (at) letterbox_.passed(tp, *at);
     if (is_known && known->second.tables) decoder_.remember(tp.topic, *known->second.tables);
     const auto keys = parked.find(tp.topic);
     letterbox_.begin(tp.topic, keys == parked.end() ? ParkedKeys::mapped_type{} : keys->second);

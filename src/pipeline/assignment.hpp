@@ -59,6 +59,8 @@ class Assignment {
 
   /// The topic's partitions begin anew at `when`, where the target stands by then.
   void begin_again(const std::string& topic, Time when);
+  /// The same of one partition; the topic's others are not read until begin_again().
+  void begin_only(const TopicPartition& partition, Time when);
 
   /// Brings what is fetched in line with what is wanted. Call it whenever something has happened.
   void follow(Fetcher& fetcher, Time now);
@@ -73,6 +75,7 @@ class Assignment {
   bool reading_rests() const noexcept { return lanes_.over_budget() && !all_paused_; }
 
  private:
+  void ask_again(Time when);
   void ask(Time now);
   void assign(Fetcher& fetcher, Time now);
   void pause_and_resume(Fetcher& fetcher, Time now);

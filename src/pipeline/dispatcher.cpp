@@ -12,8 +12,23 @@ namespace lockstep::pipeline {
 namespace {
 
 constexpr std::chrono::milliseconds moved_delay{1000};
+constexpr auto not_skipped = "; not skipped: ";
 // How long a change waits for those of other tables while none of them is applied.
 constexpr std::chrono::seconds longest_without_others{60};
+
+CommandError no_topic(const std::string& topic, const std::string& pipeline) {
+  return {"no topic " + topic + " in pipeline " + pipeline, CommandError::Kind::refused};
+}
+
+RecordPlace place_of(const Letter& letter) {
+  return {{std::string{letter.topic}, letter.partition}, letter.offset};
+}
+
+/// nullptr: none of the batch's letters was skipped. At most one is: the batch ends with it.
+const Letter* skipped_letter(const Batch& batch) {
+  if (batch.letters.empty() || batch.letters.back().stage != Letter::Stage::skipped) return nullptr;
+  return &batch.letters.back();
+}
 
 /// The record that the error is about, or the ranges of the batch.
 std::string where(const SinkError& error, const Batch& batch) {
@@ -105,6 +120,7 @@ void Dispatcher::answered(const std::vector<Slice>& slices) {
 void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
   auto& [batch, index, generation] = std::get<Writers::Apply>(answer.job);
   lanes_.served(index, answer.took);
+  if (answer.result) note_skipped(*batch);
   if (answer.result && late_ != nullptr) report_.taken(*batch, answer.took);
   if (answer.result && late_ == nullptr) {
     report_.applied(index, *batch, answer.took, answer.spent);
@@ -127,6 +143,12 @@ void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
     case SinkError::Kind::unavailable:
       lane->returned(std::move(batch));
       return;
+    case SinkError::Kind::undelivered:
+      if (const auto* const skipped = skipped_letter(*batch)) {
+        keep_stopped(index, *skipped, error, now);
+        return;
+      }
+      [[fallthrough]];
     case SinkError::Kind::busy:
       lane->busy(std::move(batch), error.message, now);
       report_.retried();
@@ -136,6 +158,10 @@ void Dispatcher::take_answer(Writers::Answer& answer, Time now) {
       refuse(index, error, std::move(batch), now);
       return;
     case SinkError::Kind::waits:
+      if (skipped_letter(*batch) != nullptr) {  // each try would send it again
+        refuse(index, error, std::move(batch), now);
+        return;
+      }
       wait(index, error, std::move(batch), now);
       return;
     case SinkError::Kind::moved:
@@ -181,14 +207,29 @@ void Dispatcher::refuse(std::size_t index, const SinkError& error, std::unique_p
   const std::string cause = where(error, *batch) + ": " + error.message;
   lane->forget_in_flight();
   lane->drop();
-  if (error.culprit && !error.is_about_table && letterbox_.is_open()) {
+  const bool is_skipped = error.culprit && letterbox_.skipped(*error.culprit) != nullptr;
+  if (error.culprit && !error.is_about_table && letterbox_.is_open() && !is_skipped) {
     letterbox_.condemn(error.culprit->partition, error.culprit->offset, error.message);
     assignment_.begin_again(lane->topic(), now);
     return;
   }
   ledger_.suspend(lane->topic());
   if (error.culprit && cut_before(*batch, *error.culprit)) lane->returned(std::move(batch));
-  lane->stop(cause, now);
+  lane->stop(cause, now, error.is_about_table ? std::nullopt : error.culprit);
+  report_.stopped(lane->topic(), cause);
+}
+
+/// What can't be a letter stops its table as before, and an operator is told so.
+void Dispatcher::keep_stopped(std::size_t index, const Letter& skipped, const SinkError& error,
+                              Time now) {
+  const RecordPlace record = place_of(skipped);
+  const std::string cause =
+      to_string(record) + ": " + std::string{skipped.error} + not_skipped + error.message;
+  const auto lane = lanes_.change(index);
+  lane->forget_in_flight();
+  lane->drop();
+  ledger_.suspend(lane->topic());
+  lane->stop(cause, now, record);
   report_.stopped(lane->topic(), cause);
 }
 
@@ -203,15 +244,16 @@ void Dispatcher::look_after(Time now) {
     lanes_.change(index)->reopen();
     assignment_.begin_again(lanes_[index].topic(), now);
   }
+  answer_skips(now);
 }
 
-Result<Done, std::string> Dispatcher::obey(const Command& command, Time now) {
+Result<Done, CommandError> Dispatcher::obey(const Command& command, Time now) {
   if (command.topic.empty()) {
     for (std::size_t i = 0; i < lanes_.size(); ++i) obey(command.verb, i, now);
     return done;
   }
   const auto lane = lanes_.find(command.topic);
-  if (!lane) return "no topic " + command.topic + " in pipeline " + pipeline_;
+  if (!lane) return no_topic(command.topic, pipeline_);
   obey(command.verb, *lane, now);
   return done;
 }
@@ -240,6 +282,110 @@ void Dispatcher::obey(Command::Verb verb, std::size_t index, Time now) {
       lane->reopen();
       assignment_.begin_again(lane->topic(), now);
       return;
+    case Command::Verb::skip:
+      return;  // see skip()
+  }
+}
+
+// ---- To skip
+
+Result<RecordPlace, CommandError> Dispatcher::to_skip(const Command& command) const {
+  const auto refused = [](std::string why) {
+    return CommandError{std::move(why), CommandError::Kind::refused};
+  };
+  const auto index = lanes_.find(command.topic);
+  if (!index) return no_topic(command.topic, pipeline_);
+  const Lane& lane = lanes_[*index];
+  if (lane.state() != Lane::State::stopped) {
+    return refused("the table has not stopped: it is " + std::string{name(lane.state())});
+  }
+  const auto& record = lane.trouble()->record;
+  if (!record) {
+    return refused(
+        "it is not one record that stops the table: mend the cause, then retry; cause: " +
+        lane.trouble()->cause);
+  }
+  if (command.record && *command.record != *record) {
+    return refused("it is not " + to_string(*command.record) + " that stops the table, but " +
+                   lane.trouble()->cause);
+  }
+  return *record;
+}
+
+void Dispatcher::skip(const RecordPlace& record, Answer answer, Time now) {
+  const auto index = lanes_.index_of(record.partition.topic);
+  // Without the place, which a letter has by itself, and what has kept it from being one.
+  std::string cause = lanes_[index].trouble()->cause;
+  if (const auto place = to_string(record) + ": "; cause.starts_with(place)) {
+    cause.erase(0, place.size());
+  }
+  cause.erase(std::min(cause.size(), cause.find(not_skipped)));
+  spdlog::info("skipping the record that stops a table pipeline={} {}", pipeline_,
+               to_string(record));
+  letterbox_.skip(record, std::move(cause));
+  skips_.push_back({index, record, std::move(answer)});
+  const auto lane = lanes_.change(index);
+  lane->drop();
+  lane->reopen();
+  // Of its partition alone: a bad record of another could stop the table first.
+  assignment_.begin_only(record.partition, now);
+}
+
+void Dispatcher::note_skipped(const Batch& applied) {
+  const auto* const letter = skipped_letter(applied);
+  if (letter == nullptr) return;
+  for (auto& skip : skips_) {
+    if (skip.record == place_of(*letter)) skip.was_found = true;
+  }
+}
+
+/// All before the position behind it is applied, or its partition ends without it.
+bool Dispatcher::is_passed(std::size_t lane, const RecordPlace& record) {
+  if (letterbox_.skipped(record) == nullptr) return true;
+  const auto* const entry = ledger_.find(record.partition.topic, record.partition.partition);
+  const NextOffset behind = after(record.offset);
+  return entry != nullptr && entry->reading && lanes_[lane].empty() &&
+         std::optional{behind} > entry->read && entry->end_reached >= behind;
+}
+
+/// A record is passed, or its table stands still again, in front of it: then it is not to be
+/// skipped any more.
+void Dispatcher::answer_skips(Time now) {
+  using Kind = CommandError::Kind;
+  std::erase_if(skips_, [&](const Skip& skip) {
+    const auto lane = lanes_.change(skip.lane);
+    const bool is_paused = lane->state() == Lane::State::paused;
+    const bool is_stopped = lane->state() == Lane::State::stopped;
+    if (is_passed(skip.lane, skip.record)) {
+      letterbox_.keep(skip.record);
+      if (!is_paused && !is_stopped) {  // so far only its partition is read
+        lane->drop();
+        assignment_.begin_again(lane->topic(), now);
+      }
+      if (skip.was_found) {
+        skip.answer(done);
+      } else {
+        skip.answer(CommandError{to_string(skip.record) +
+                                     " is not in the log any more, or the position is past it: "
+                                     "nothing is skipped, the table goes on",
+                                 Kind::refused});
+      }
+      return true;
+    }
+    // What was read before it stopped may have the record's letter: its answer is to come.
+    if (!is_paused && !(is_stopped && lane->empty())) return false;
+    letterbox_.keep(skip.record);
+    skip.answer(CommandError{is_paused ? "the table was paused meanwhile" : lane->trouble()->cause,
+                             Kind::failed});
+    return true;
+  });
+}
+
+void Dispatcher::give_up_skips(const std::string& cause, Time now) {
+  answer_skips(now);
+  for (const auto& skip : std::exchange(skips_, {})) {
+    letterbox_.keep(skip.record);
+    skip.answer(CommandError{cause, CommandError::Kind::failed});
   }
 }
 

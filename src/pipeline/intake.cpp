@@ -17,14 +17,14 @@ std::string place_of(const Intake::Record& record) {
 
 const std::string without_order =
     "TRUNCATE in a topic of several partitions: its order among the rows of the others is not "
-    "known. Truncate the target by hand, move the position past this record (docs/operation.md), " +
-    then_reload;
+    "known. Truncate the target by hand, then skip this record: docs/operation.md";
 
 // Why a record is no dead letter, and what to do. Each goes on from "since".
 const std::string let_go =
     "retry or discard the table's dead letters (docs/operation.md), " + then_reload;
-const std::string past_it = "move the position past it (docs/operation.md), " + then_reload;
-const std::string mend_or_past_it = "mend what it is refused for, or " + past_it;
+const std::string past_it = "skip it (docs/operation.md)";
+const std::string mend_or_past_it =
+    "mend what it is refused for, " + then_reload + ", or " + past_it;
 const std::string by_two_keys = "it gives its row another key, and a row is parked by one; ";
 const std::string without_key =
     "it has no key by which the later changes of its row could be parked; ";
@@ -45,6 +45,14 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
   raw.follows = batch.records > 0;
   auto decoded = decoder_.decode(raw, batch.arena);
   for (const auto& loss : decoder_.losses()) report_.lost(record.raw.topic, loss);
+  if (letterbox_.has_skips()) {
+    const auto* const cause =
+        letterbox_.skipped({{lane->topic(), record.partition}, record.offset});
+    if (cause != nullptr) {
+      pass_by(entry->lane, batch, *entry, record, decoded, *cause, count_partitions, now);
+      return;
+    }
+  }
   if (auto fault = fault_of(record, decoded, batch.arena)) {
     const auto refusal = refusal_of(record, *fault, now);
     if (!refusal) put_letter(batch, *entry, record, *fault);
@@ -62,13 +70,8 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
   if (change != nullptr && (change->op == Op::truncate || change->other_key != nullptr)) {
     const auto place = place_of_change(lane->topic(), count_partitions);
     if (place == Place::not_known_yet) {
-      // The brokers will answer: the record is read again, and asked about again, then.
-      lane->filled();
-      lane->read_later(place_of(record) +
-                           (change->op == Op::truncate ? ": TRUNCATE" : ": a row's new key") +
-                           ", and the brokers don't say how many partitions the topic has",
-                       now);
-      report_.waits(entry->lane);
+      ask_again(entry->lane, record, change->op == Op::truncate ? "TRUNCATE" : "a row's new key",
+                now);
       return;
     }
     if (place == Place::without_order && change->op == Op::truncate) {
@@ -95,9 +98,20 @@ void Intake::end_reached(const TopicPartition& tp, NextOffset end) {
   entry->end_reached = end;
 }
 
+void Intake::ask_again(std::size_t lane, const Record& record, std::string_view what, Time now) {
+  lanes_.change(lane)->filled();
+  lanes_.change(lane)->read_later(
+      place_of(record) + ": " + std::string{what} +
+          ", and the brokers don't say how many partitions the topic has",
+      now);
+  report_.waits(lane);
+}
+
 void Intake::stop(std::size_t lane, const Record& record, const std::string& cause, Time now) {
   const std::string with_place = place_of(record) + ": " + cause;
-  lanes_.change(lane)->stop(with_place, now);
+  lanes_.change(lane)->stop(
+      with_place, now,
+      RecordPlace{{std::string{record.raw.topic}, record.partition}, record.offset});
   report_.stopped(record.raw.topic, with_place);
 }
 
@@ -141,6 +155,59 @@ void Intake::keep(Batch& batch, Ledger::Entry& entry, const Record& record,
 }
 
 // ---- Letters
+
+namespace {
+
+/// What is left of a record that gives its row another key once the record itself is passed by:
+/// its delete was taken for a part of it (SkipRule::old_key). nullopt: it does not, or that can't
+/// be read.
+std::optional<Change> gone_row_of(const Change& change) {
+  if (!is_upsert(change.op) || change.other_key == nullptr || change.relation == nullptr) {
+    return std::nullopt;
+  }
+  Change gone;
+  gone.op = Op::remove;
+  gone.in_order = true;
+  gone.relation = change.relation;
+  gone.key_layout = change.other_key->layout;
+  gone.key = change.other_key->cells;
+  gone.key_bytes = change.other_key->bytes;
+  return gone;
+}
+
+}  // namespace
+
+void Intake::pass_by(std::size_t lane, Batch& batch, Ledger::Entry& entry, const Record& record,
+                     const debezium::Decoded& decoded, const std::string& cause,
+                     const CountPartitions& count_partitions, Time now) {
+  const auto* const change = std::get_if<Change>(&decoded);
+  const auto* const bad = std::get_if<debezium::BadRecord>(&decoded);
+  const bool has_old_key = change != nullptr ? is_upsert(change->op) && change->other_key != nullptr
+                                             : bad != nullptr && bad->has_old_key;
+  Fault fault{Letter::Stage::skipped, cause};
+  if (has_old_key && !keeps_origins_) {
+    const auto place = place_of_change(lanes_[lane].topic(), count_partitions);
+    if (place == Place::not_known_yet) {
+      ask_again(lane, record, "a row's new key", now);
+      return;
+    }
+    if (place == Place::in_order) {
+      const auto keys =
+          change != nullptr ? std::optional{*change} : decoder_.decode_key(record.raw, batch.arena);
+      if (auto gone = keys ? gone_row_of(*keys) : std::nullopt) {
+        gone->partition = record.partition;
+        gone->offset = record.offset;
+        batch.changes.push_back(*gone);
+      } else {
+        fault.cause += "; its row is still there under the key that it had: delete it by hand";
+      }
+    }
+  }
+  put_letter(batch, entry, record, fault);
+  lanes_.change(lane)->filled();
+  // What comes behind it is read once it is passed, and can't keep it from that.
+  lanes_.change(lane)->read_later(place_of(record) + ": on its way to the dead letters", now);
+}
 
 Intake::Fault Intake::fault_of_bad(const Record& record, const debezium::BadRecord& bad,
                                    Arena& arena) {

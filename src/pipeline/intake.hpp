@@ -18,7 +18,8 @@
 namespace lockstep::pipeline {
 
 /// Records on their way from Kafka into the lanes. What can't be used stops its lane in front of
-/// it, or, where the letterbox is open, becomes a letter of its batch. Needs no broker.
+/// it, or, where the letterbox is open, becomes a letter of its batch; so does what is skipped.
+/// Needs no broker.
 /// Threads: the pipeline's.
 class Intake {
  public:
@@ -63,6 +64,10 @@ class Intake {
   };
 
   Origin origin_of(const Record& record, Arena& arena) const;
+  /// What an operator has skipped.
+  void pass_by(std::size_t lane, Batch& batch, Ledger::Entry& entry, const Record& record,
+               const debezium::Decoded& decoded, const std::string& cause,
+               const CountPartitions& count_partitions, Time now);
   /// The batch takes the record, whatever it is.
   Slice& advance(Batch& batch, Ledger::Entry& entry, const Record& record);
   void keep(Batch& batch, Ledger::Entry& entry, const Record& record, debezium::Decoded& decoded);
@@ -76,6 +81,8 @@ class Intake {
   void put_letter(Batch& batch, Ledger::Entry& entry, const Record& record, const Fault& fault);
   void unpark(Batch& batch, const std::string& topic);
   Place place_of_change(const std::string& topic, const CountPartitions& count_partitions);
+  /// The brokers will answer: the record is read again, and asked about again, then.
+  void ask_again(std::size_t lane, const Record& record, std::string_view what, Time now);
 
   debezium::Decoder& decoder_;
   Lanes& lanes_;

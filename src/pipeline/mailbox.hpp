@@ -21,15 +21,15 @@ namespace lockstep::pipeline {
 /// Threads: ask() from any; open(), take() and close() from the pipeline's.
 class Mailbox {
  public:
-  template <class Answer>
-  using Promise = std::shared_ptr<std::promise<Result<Answer, std::string>>>;
+  template <class Answer, class Error>
+  using Promise = std::shared_ptr<std::promise<Result<Answer, Error>>>;
 
   struct Question {
-    Promise<PipelineStatus> answer;
+    Promise<PipelineStatus, std::string> answer;
   };
   struct Order {
     Command command;
-    Promise<lockstep::Done> answer;
+    Promise<lockstep::Done, CommandError> answer;
   };
   using Letter = std::variant<Question, Order>;
 
@@ -37,11 +37,11 @@ class Mailbox {
 
   /// Errors: nobody reads the mail, or not within `deadline`.
   Result<PipelineStatus, std::string> ask(std::chrono::milliseconds deadline) {
-    return send<PipelineStatus>(deadline,
-                                [](const auto& answer) { return Letter{Question{answer}}; });
+    return send<PipelineStatus, std::string>(
+        deadline, [](const auto& answer) { return Letter{Question{answer}}; });
   }
-  Result<lockstep::Done, std::string> tell(Command command, std::chrono::milliseconds deadline) {
-    return send<lockstep::Done>(deadline, [&](const auto& answer) {
+  Result<lockstep::Done, CommandError> tell(Command command, std::chrono::milliseconds deadline) {
+    return send<lockstep::Done, CommandError>(deadline, [&](const auto& answer) {
       return Letter{Order{std::move(command), answer}};
     });
   }
@@ -63,25 +63,30 @@ class Mailbox {
       left.swap(letters_);
     }
     for (auto& letter : left) {
-      std::visit([](auto& l) { l.answer->set_value(not_running()); }, letter);
+      if (auto* const question = std::get_if<Question>(&letter)) {
+        question->answer->set_value(not_running());
+      } else {
+        std::get<Order>(letter).answer->set_value(CommandError{not_running()});
+      }
     }
   }
 
  private:
   static std::string not_running() { return "the pipeline does not run"; }
 
-  template <class Answer, class Make>
-  Result<Answer, std::string> send(std::chrono::milliseconds deadline, const Make& make) {
-    auto promise = std::make_shared<std::promise<Result<Answer, std::string>>>();
+  template <class Answer, class Error, class Make>
+  Result<Answer, Error> send(std::chrono::milliseconds deadline, const Make& make) {
+    auto promise = std::make_shared<std::promise<Result<Answer, Error>>>();
     auto answer = promise->get_future();
     {
       const Lock lock{mutex_};
-      if (!open_) return not_running();
+      if (!open_) return Error{not_running()};
       letters_.push_back(make(promise));
     }
     wakeup_.notify();
     if (answer.wait_for(deadline) != std::future_status::ready) {
-      return "the pipeline has not answered within " + std::to_string(deadline.count()) + " ms";
+      return Error{"the pipeline has not answered within " + std::to_string(deadline.count()) +
+                   " ms"};
     }
     return answer.get();
   }

@@ -62,7 +62,7 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
       : mailbox{wakeup_},
         config_{std::move(config)},
         lanes_{config_.limits},
-        letterbox_{per_minute(config_)},
+        letterbox_{config_.dead_letters.per_minute},
         report_{config_.name, lanes_, ledger_, Clock::now(), config_.on_applied},
         decoder_{config_.connector, config_.keeps_origins},
         intake_{decoder_, lanes_, ledger_, letterbox_, report_, config_.keeps_origins},
@@ -85,12 +85,15 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
 
   Result<Done, std::string> run(const std::stop_token& stop) {
     const std::stop_callback wake{stop, [this] { wakeup_.notify(); }};
-    if (auto opened = open_producer(); !opened) return opened.error();
+    if (config_.dead_letters.per_minute) {
+      if (auto opened = open_producer(); !opened) return opened.error();
+    }
     if (auto opened = open(); !opened) return opened.error();
     spdlog::info("pipeline started pipeline={} group={}", config_.name, config_.consumer.group);
     mailbox.open();
     auto ended = work(stop);
     mailbox.close();
+    dispatcher_.give_up_skips("the pipeline has ended", now_);
     return ended;
   }
 
@@ -129,13 +132,11 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
     return done;
   }
 
-  static std::optional<std::size_t> per_minute(const PipelineConfig& config) {
-    return config.dead_letters ? std::optional{config.dead_letters->per_minute} : std::nullopt;
-  }
-
+  /// Where only what is skipped becomes a letter, threads and connections of a producer come with
+  /// the first.
   Result<Done, std::string> open_producer() {
-    if (!config_.dead_letters) return done;
-    auto opened = kafka::Producer::open(config_.dead_letters->producer);
+    if (producer_) return done;
+    auto opened = kafka::Producer::open(config_.dead_letters.producer);
     if (!opened) return opened.error().message;
     producer_ = std::move(*opened);
     return done;
@@ -269,6 +270,7 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
     }
     ledger_.clear();
     assignment_.revoked();
+    dispatcher_.give_up_skips("the table's partitions were given back meanwhile", now_);
   }
 
   // ---- Commands
@@ -282,10 +284,35 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
         writers_.ping_if_quiet(now_);
         consumer_->ask_for_life();
       } else {
-        auto& order = std::get<Mailbox::Order>(letter);
-        order.answer->set_value(dispatcher_.obey(order.command, now_));
+        obey(std::get<Mailbox::Order>(letter));
       }
     }
+  }
+
+  void obey(const Mailbox::Order& order) {
+    if (order.command.verb != Command::Verb::skip) {
+      order.answer->set_value(dispatcher_.obey(order.command, now_));
+      return;
+    }
+    if (config_.dead_letters.producer.topic.empty()) {
+      order.answer->set_value(CommandError{"the pipeline's sink has no dead-letter topic",
+                                           CommandError::Kind::refused});
+      return;
+    }
+    const auto record = dispatcher_.to_skip(order.command);
+    if (!record) {
+      order.answer->set_value(record.error());
+      return;
+    }
+    if (auto opened = open_producer(); !opened) {
+      order.answer->set_value(CommandError{"dead letters can't be delivered: " + opened.error(),
+                                           CommandError::Kind::failed});
+      return;
+    }
+    const auto answer = [promise = order.answer](Result<Done, CommandError> told) {
+      promise->set_value(std::move(told));
+    };
+    dispatcher_.skip(*record, answer, now_);
   }
 
   // ---- Now and then
@@ -336,7 +363,7 @@ Result<Done, std::string> Pipeline::run(const std::stop_token& stop) {
 Result<PipelineStatus, std::string> Pipeline::status(milliseconds deadline) {
   return impl_->mailbox.ask(deadline);
 }
-Result<Done, std::string> Pipeline::tell(Command command, milliseconds deadline) {
+Result<Done, CommandError> Pipeline::tell(Command command, milliseconds deadline) {
   return impl_->mailbox.tell(std::move(command), deadline);
 }
 Clock::time_point Pipeline::last_sign_of_life() const noexcept {

@@ -121,7 +121,7 @@ void Registry::retry() {
     const auto told = running->pipeline->tell({Command::Verb::retry, {}}, tell_deadline);
     if (!told) {
       spdlog::warn("stopped tables are not tried again pipeline={}: {}",
-                   running->recipe.config.name, told.error());
+                   running->recipe.config.name, told.error().message);
     }
   }
 }

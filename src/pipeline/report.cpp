@@ -257,6 +257,7 @@ PipelineStatus Report::status(const kafka::Consumer* consumer, const Writers& wr
     of.state = lane.state();
     if (const auto& trouble = lane.trouble()) {
       of.cause = trouble->cause;
+      of.stopped_by = trouble->record;
       of.trouble_s = seconds_of(now - trouble->since);
       of.failures = trouble->failures;
     }

@@ -182,7 +182,8 @@ Result<Writers::Standing, SinkError> Writers::perform(Sink& sink, const Job& job
     const Batch& batch = *std::get<Apply>(job).batch;
     if (!batch.letters.empty()) {
       if (auto delivered = deliver_(batch); !delivered) {
-        return SinkError{Kind::busy, "dead letters can't be delivered: " + delivered.error()};
+        return SinkError{Kind::undelivered,
+                         "dead letters can't be delivered: " + delivered.error()};
       }
     }
     if (auto applied = sink.apply(batch); !applied) return applied.error();

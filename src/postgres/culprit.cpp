@@ -90,7 +90,7 @@ std::string name_of_column(Applier& applier, const Change& change, std::size_t c
 
 }  // namespace
 
-std::optional<SinkError::Culprit> record_of(const Batch& batch, const Change& change) {
+std::optional<RecordPlace> record_of(const Batch& batch, const Change& change) {
   const auto holds = [&](const Slice& slice) {
     return slice.partition.partition == change.partition &&
            (!slice.expected || slice.expected->value <= change.offset.value) &&
@@ -99,7 +99,7 @@ std::optional<SinkError::Culprit> record_of(const Batch& batch, const Change& ch
   const auto& slices = batch.slices;
   const auto found = std::find_if(slices.begin(), slices.end(), holds);
   if (found == slices.end() || std::any_of(found + 1, slices.end(), holds)) return std::nullopt;
-  return SinkError::Culprit{found->partition, change.offset};
+  return RecordPlace{found->partition, change.offset};
 }
 
 std::string name_of(const Batch& batch, const Change& change) {

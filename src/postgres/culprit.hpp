@@ -15,7 +15,7 @@ namespace lockstep::postgres {
 SinkError explain(Applier& applier, const Batch& batch, const Stuck& stuck);
 
 /// The record of a change of the batch; nullopt if its slices don't say which.
-std::optional<SinkError::Culprit> record_of(const Batch& batch, const Change& change);
+std::optional<RecordPlace> record_of(const Batch& batch, const Change& change);
 
 /// The same for people: "t[0]@17".
 std::string name_of(const Batch& batch, const Change& change);

@@ -258,7 +258,8 @@ TEST_CASE("a refused change of a row's key stops its table, and goes on once tha
   daemon.await_log("table stopped", seconds{30});
   CHECK(daemon.lines_with("table stopped")[0].find(
             "no dead letter, since it gives its row another key, and a row is parked by one; mend "
-            "what it is refused for, or move the position past it") != std::string::npos);
+            "what it is refused for, then reload: systemctl reload lockstepd, or SIGHUP, or skip "
+            "it") != std::string::npos);
   sound.await_equal(test.target);
   eventually(seconds{30}, "what was before the record is applied", [&] {
     return test.target.text("SELECT string_agg(note, '') FROM " + feed.name + " WHERE id = 50") ==
@@ -338,8 +339,8 @@ TEST_CASE("what is wrong with a command about dead letters is told") {
       INFO(action << " " << option << ": " << unknown.out);
       CHECK(unknown.code == 1);
       CHECK(unknown.out ==
-            "no such row is parked: lockstepd dead-letters list shows topics and "
-            "keys\n");
+            "no such row is parked: lockstepd dead-letters list shows topics and keys. What was "
+            "skipped parks no row, and is not retried: newer changes of it may be applied\n");
     }
   }
   const auto other = run(config, {"list", "--pipeline", "other"});
@@ -348,7 +349,8 @@ TEST_CASE("what is wrong with a command about dead letters is told") {
 
   auto pausing = config;
   pausing.sink.erase("on_error");
-  CHECK(run(pausing, {"list"}).out == "no pipeline has on_error: dead_letter\n");
+  CHECK(run(pausing, {"list"}).out ==
+        "no pipeline has on_error: dead_letter; what was skipped: debug_messages --dead-letters\n");
 
   auto elsewhere = config;
   elsewhere.sink["dead_letter_topic"] = test.letters_topic() + ".other";

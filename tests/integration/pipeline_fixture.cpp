@@ -143,8 +143,8 @@ pipeline::LaneStatus PipelineFixture::lane(const std::string& table) const {
   throw std::runtime_error{"there is no lane of table " + table};
 }
 
-Result<Done, std::string> PipelineFixture::tell(pipeline::Command::Verb verb,
-                                                const std::string& table) {
+Result<Done, pipeline::CommandError> PipelineFixture::tell(pipeline::Command::Verb verb,
+                                                           const std::string& table) {
   return pipeline().tell({verb, table.empty() ? "" : topic(table)}, seconds{5});
 }
 

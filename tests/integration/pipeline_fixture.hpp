@@ -86,7 +86,8 @@ struct PipelineFixture {
   // Both throw if there is none: eventually() takes that for "not yet".
   pipeline::PipelineStatus status() const;
   pipeline::LaneStatus lane(const std::string& table) const;
-  Result<Done, std::string> tell(pipeline::Command::Verb verb, const std::string& table = "");
+  Result<Done, pipeline::CommandError> tell(pipeline::Command::Verb verb,
+                                            const std::string& table = "");
 
   void await_rows(std::size_t count);
   void await_committed(const std::string& table, std::int64_t offset, int partition = 0);

@@ -121,7 +121,9 @@ std::string to_yaml(const std::vector<DaemonConfig>& pipelines) {
     yaml << "    batch: {max_events: " << config.max_events << ", max_bytes: " << config.max_bytes
          << "}\n";
   }
-  yaml << "http: {listen: \"" << first.listen << "\", token: \"" << first.token << "\"}\n";
+  yaml << "http: {listen: \"" << first.listen << "\", token: \"" << first.token << "\", tokens: {";
+  for (const auto& [name, secret] : first.tokens) yaml << name << ": " << quoted(secret) << ", ";
+  yaml << "}}\n";
   yaml << "log: {level: " << first.log_level << "}\n";
   return yaml.str();
 }

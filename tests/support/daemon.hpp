@@ -23,6 +23,7 @@ struct DaemonConfig {
   std::string log_level = "debug";
   std::string listen{};  ///< http.listen; 127.0.0.1:0 is any port, which http_port() tells
   std::string token{};   ///< http.token
+  std::map<std::string, std::string> tokens{};      ///< http.tokens
   std::map<std::string, std::string> properties{};  ///< kafka.properties
   std::string sink_type = "postgres";
   std::map<std::string, std::string> sink{};       ///< more of the sink's keys: YAML in one line

@@ -80,11 +80,15 @@ class Kafka::Impl {
 Kafka::Kafka() : impl_{std::make_unique<Impl>()} {}
 Kafka::~Kafka() = default;
 
-void Kafka::create_topic(const std::string& topic, int partitions) {
+void Kafka::create_topic(const std::string& topic, int partitions,
+                         const std::map<std::string, std::string>& config) {
   std::array<char, 512> reason{};
   const Owned<rd_kafka_NewTopic_t, &rd_kafka_NewTopic_destroy> wanted{
       rd_kafka_NewTopic_new(topic.c_str(), partitions, 1, reason.data(), reason.size())};
   if (!wanted) throw std::runtime_error{reason.data()};
+  for (const auto& [key, value] : config) {
+    rd_kafka_NewTopic_set_config(wanted.get(), key.c_str(), value.c_str());
+  }
   rd_kafka_NewTopic_t* list[] = {wanted.get()};
   const auto event = impl_->ask(RD_KAFKA_ADMIN_OP_CREATETOPICS, "create " + topic,
                                 [&](auto* options, auto* queue) {

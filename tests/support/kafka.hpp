@@ -18,7 +18,8 @@ class Kafka {
   Kafka(const Kafka&) = delete;
   Kafka& operator=(const Kafka&) = delete;
 
-  void create_topic(const std::string& topic, int partitions = 1);
+  void create_topic(const std::string& topic, int partitions = 1,
+                    const std::map<std::string, std::string>& config = {});
   /// Returns when the topic is gone.
   void delete_topic(const std::string& topic);
   /// Removes the records before `offset`, as retention does.

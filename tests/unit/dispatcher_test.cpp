@@ -30,6 +30,7 @@ struct Target {
   std::function<std::optional<SinkError>(const Batch&)> refuse;
   std::vector<std::string> applied;  ///< topic@next, in order
   int position_reads = 0;
+  std::string undeliverable;  ///< why letters are
 };
 
 struct TargetSink : Sink {
@@ -68,7 +69,12 @@ struct DispatcherFixture {
   explicit DispatcherFixture(std::unique_ptr<Sink> late_sink = nullptr)
       : late{late_sink ? late_sink->late() : nullptr},
         writers{"p", late_sink ? only(std::move(late_sink)) : sinks(target, 2),
-                [this] { wakeup.notify(); }} {
+                [this] { wakeup.notify(); },
+                [this](const Batch&) -> Result<Done, std::string> {
+                  const std::scoped_lock lock{target.mutex};
+                  if (target.undeliverable.empty()) return done;
+                  return target.undeliverable;
+                }} {
     for (const auto* topic : {"a", "b"})
       ledger.begin({topic, 0}, lanes.index_of(topic), std::nullopt);
     assignment.assigned({{"a", 0}, {"b", 0}}, Clock::now());
@@ -87,9 +93,61 @@ struct DispatcherFixture {
     ++batch.records;
     lane->filled();
   }
+  /// The record is a letter, since it is to be skipped.
+  void read_skipped(const std::string& topic, std::int64_t offset) {
+    auto& entry = *ledger.find(topic, 0);
+    const auto lane = lanes.change(entry.lane);
+    Batch& batch = lane->filling(Clock::now());
+    Letter& letter = batch.letters.emplace_back();
+    letter.stage = Letter::Stage::skipped;
+    letter.topic = lanes[entry.lane].topic();
+    letter.offset = {offset};
+    letter.error = "bad";
+    Slice& slice = batch.slice_of(topic, 0, entry.read);
+    slice.next = NextOffset{offset + 1};
+    entry.read = slice.next;
+    ++batch.records;
+    lane->filled();
+    lane->read_later("on its way", Clock::now());
+  }
+  /// Begins anew where the target stands.
+  void begin(const std::string& topic, std::int64_t offset) {
+    ledger.begin({topic, 0}, *lanes.find(topic), NextOffset{offset});
+  }
+  void stop_at_record(const std::string& topic, std::int64_t offset) {
+    begin(topic, offset);
+    refuse(topic, {.kind = Kind::refused, .message = "bad", .culprit = {{{topic, 0}, {offset}}}});
+    read(topic, offset);
+    turn_until("it stops", [&] { return lane(topic).state() == State::stopped; });
+    mend();
+  }
+  Result<RecordPlace, CommandError> to_skip(const std::string& topic,
+                                            std::optional<RecordPlace> record = std::nullopt) {
+    return dispatcher.to_skip({Verb::skip, topic, std::move(record)});
+  }
+  /// Of the record that stops the topic; `told` has the answer: "", or "refused" or "failed" and
+  /// why.
+  void skip(const std::string& topic) {
+    told.reset();
+    dispatcher.skip(
+        *to_skip(topic),
+        [this](const Result<Done, CommandError>& answer) {
+          const auto word = [](CommandError::Kind kind) {
+            return kind == CommandError::Kind::refused ? "refused: " : "failed: ";
+          };
+          told = answer ? "" : word(answer.error().kind) + answer.error().message;
+        },
+        Clock::now());
+    begin(topic, 7);
+  }
+  std::string answer() {
+    turn_until("the answer is told", [&] { return told.has_value(); });
+    return told.value_or("");
+  }
   /// One round of the pipeline's loop.
   void turn() {
     dispatcher.take_answers(Clock::now());
+    dispatcher.look_after(Clock::now());
     dispatcher.hand_over(Clock::now(), [](const TopicPartition&) { return std::nullopt; });
   }
   void turn_until(const std::string& what, const std::function<bool()>& condition) {
@@ -114,7 +172,7 @@ struct DispatcherFixture {
     target.refuse = nullptr;
   }
   const Lane& lane(const std::string& topic) { return lanes[*lanes.find(topic)]; }
-  Result<Done, std::string> tell(Verb verb, const std::string& topic) {
+  Result<Done, CommandError> tell(Verb verb, const std::string& topic) {
     return dispatcher.obey({verb, topic}, Clock::now());
   }
 
@@ -125,6 +183,7 @@ struct DispatcherFixture {
   Report report{"p", lanes, ledger, Clock::now()};
   LateSink* late;
   Writers writers;
+  std::optional<std::string> told;
   Letterbox letterbox{std::nullopt};
   debezium::Decoder decoder;
   Assignment assignment{"p", lanes, ledger, letterbox, decoder, writers};
@@ -353,6 +412,108 @@ TEST_CASE("dispatcher: commands turn a table's state, and say when there is no s
   CHECK(f.lane("b").state() == State::stopped);
   CHECK(f.tell(Verb::retry, ""));
   CHECK(f.lane("b").state() == State::reading);
+}
+
+TEST_CASE("dispatcher: what is skipped is answered once it is passed, and nothing else is") {
+  DispatcherFixture f;
+  f.stop_at_record("a", 7);
+  CHECK(f.to_skip("a", RecordPlace{{"a", 0}, {7}}));
+  f.skip("a");
+  CHECK(f.lane("a").state() == State::reading);
+  REQUIRE(f.letterbox.skipped({{"a", 0}, {7}}) != nullptr);
+  CHECK(*f.letterbox.skipped({{"a", 0}, {7}}) == "bad");
+  f.read_skipped("a", 7);
+  CHECK(f.answer().empty());
+  CHECK_FALSE(f.letterbox.has_skips());
+  CHECK(f.lane("a").takes_records());
+  CHECK_FALSE(f.ledger.find("a", 0)->reading);  // all of the topic begins again
+  f.begin("a", 8);
+  f.read("a", 8);
+  f.turn_until("what is behind it is applied", [&] {
+    return f.applied() == Applied{"a@8", "a@9"};
+  });
+}
+
+TEST_CASE("dispatcher: where nothing is to be skipped it is said why, and nothing changes") {
+  DispatcherFixture f;
+  const auto why_not = [&](const std::string& topic, std::optional<RecordPlace> record = {}) {
+    const auto found = f.to_skip(topic, std::move(record));
+    REQUIRE_FALSE(found);
+    CHECK(found.error().kind == CommandError::Kind::refused);
+    return found.error().message;
+  };
+  CHECK(why_not("nowhere") == "no topic nowhere in pipeline p");
+  CHECK(why_not("a") == "the table has not stopped: it is reading");
+  f.stop_at_record("a", 7);
+  CHECK(why_not("a", RecordPlace{{"a", 0}, {6}}) ==
+        "it is not a[0]@6 that stops the table, but a[0]@7: bad");
+
+  SinkError error{.kind = Kind::refused, .message = "no such table"};
+  SECTION("the range is known, not the record") {}
+  SECTION("it is the table, whatever the record") {
+    error.culprit = {{"b", 0}, {0}};
+    error.is_about_table = true;
+  }
+  f.refuse("b", error);
+  f.read("b", 0);
+  f.turn_until("it stops", [&] { return f.lane("b").state() == State::stopped; });
+  CHECK_THAT(why_not("b"), ContainsSubstring("it is not one record that stops the table: mend"));
+  CHECK_THAT(why_not("b"), ContainsSubstring("no such table"));
+  CHECK(f.lane("b").state() == State::stopped);
+}
+
+TEST_CASE("dispatcher: a letter that can't be delivered leaves its table stopped, and says so") {
+  DispatcherFixture f;
+  f.stop_at_record("a", 7);
+  f.skip("a");
+  f.target.undeliverable = "no such topic";
+  f.read_skipped("a", 7);
+  const std::string cause =
+      "a[0]@7: bad; not skipped: dead letters can't be delivered: no such topic";
+  CHECK(f.answer() == "failed: " + cause);
+  CHECK(f.lane("a").state() == State::stopped);
+  CHECK(f.lane("a").trouble()->cause == cause);
+  CHECK(f.lane("a").empty());
+  CHECK_FALSE(f.letterbox.has_skips());
+  CHECK(f.applied().empty());
+  f.target.undeliverable = "";
+  f.skip("a");
+  f.read_skipped("a", 7);
+  CHECK(f.answer().empty());
+}
+
+TEST_CASE("dispatcher: a skip ends with what comes in between, and no later record is skipped") {
+  DispatcherFixture f;
+  f.stop_at_record("a", 7);
+  f.skip("a");
+  SECTION("the record is not in the log any more") {
+    f.read("a", 9);
+    CHECK_THAT(f.answer(), ContainsSubstring("refused: a[0]@7 is not in the log any more"));
+    CHECK(f.lane("a").state() == State::reading);
+  }
+  SECTION("the log ends without the record") {
+    f.ledger.find("a", 0)->end_reached = NextOffset{8};
+    CHECK_THAT(f.answer(), ContainsSubstring("refused: a[0]@7 is not in the log any more"));
+  }
+  SECTION("the table is paused") {
+    CHECK(f.tell(Verb::pause, "a"));
+    CHECK(f.answer() == "failed: the table was paused meanwhile");
+  }
+  SECTION("it stops for another reason") {
+    f.lanes.change(*f.lanes.find("a"))->stop("gone", Clock::now());
+    CHECK(f.answer() == "failed: gone");
+  }
+  SECTION("it stops for another reason while the letter is on its way: that is waited for") {
+    f.read_skipped("a", 7);
+    f.lanes.change(*f.lanes.find("a"))->stop("gone", Clock::now());
+    CHECK(f.answer().empty());
+    CHECK(f.lane("a").state() == State::stopped);
+  }
+  SECTION("the partitions are given back") {
+    f.dispatcher.give_up_skips("given back", Clock::now());
+    CHECK(f.answer() == "failed: given back");
+  }
+  CHECK_FALSE(f.letterbox.has_skips());
 }
 
 TEST_CASE("dispatcher: the status tells each table's state, cause and positions") {

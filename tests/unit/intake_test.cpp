@@ -133,6 +133,7 @@ TEST_CASE("intake: one that can't be decoded stops its lane in front of it") {
   CHECK(f.lane().state() == State::stopped);
   CHECK_THAT(f.lane().trouble()->cause,
              ContainsSubstring("s.public.a[0]@11: value: malformed JSON"));
+  CHECK(f.lane().trouble()->record == RecordPlace{f.tp, {11}});
   CHECK(f.read() == NextOffset{11});
   CHECK(f.lanes.change(f.lane_index)->take(now)->changes.size() == 1);
 }
@@ -214,6 +215,7 @@ TEST_CASE("intake: a partition that can't be read on stops its lane, once") {
   IntakeFixture f;
   f.intake.stop_at(f.tp, "gone", now);
   CHECK(f.lane().trouble()->cause == "s.public.a[0]@10: gone");
+  CHECK_FALSE(f.lane().trouble()->record);  // there is none
   f.intake.stop_at(f.tp, "gone again", now);
   CHECK(f.lane().trouble()->cause == "s.public.a[0]@10: gone");
   f.intake.stop_at({"elsewhere", 0}, "gone", now);  // not ours: nothing happens
@@ -350,7 +352,8 @@ TEST_CASE("intake: what gives its row another key stops its lane where it would 
     f.letterbox.condemn(f.tp, {11}, "too long");
     says =
         "[0]@11: too long; no dead letter, since it gives its row another key, and a row is "
-        "parked by one; mend what it is refused for, or move the position past it";
+        "parked by one; mend what it is refused for, then reload: systemctl reload lockstepd, or "
+        "SIGHUP, or skip it";
   }
   SECTION("its row is parked under its old key") {
     f.letterbox.begin(f.tp.topic, {R"(id="1")"});
@@ -388,6 +391,102 @@ TEST_CASE("intake: a refused record without a key stops its lane, and is asked f
              ContainsSubstring("[0]@10: too long; no dead letter, since it has no key by which the "
                                "later changes of its row could be parked; mend what it is"));
   CHECK(f.letterbox.condemned(f.tp, {10}) == nullptr);
+}
+
+// ---- What is skipped
+
+TEST_CASE("intake: what is skipped is a letter as it came, is waited for, and parks nothing") {
+  const bool is_open = GENERATE(false, true);
+  IntakeFixture f{is_open ? std::optional<std::size_t>{3} : std::nullopt};
+  f.letterbox.skip({f.tp, {11}}, "malformed JSON");
+  f.accept(10, row);
+  f.accept(11, "{nonsense", key, {{"trace", "abc"}});
+  f.accept(12, row);  // comes again
+  CHECK(f.lane().state() == State::waiting);
+  CHECK(f.read() == NextOffset{12});
+  const auto take = [&] { return f.lanes.change(f.lane_index)->take(now); };
+  const auto batch = take();
+  CHECK(text_of(*batch) == "10 | 11 skipped ");
+  CHECK(batch->slices[0].next == NextOffset{12});
+  const Letter& letter = batch->letters[0];
+  CHECK(letter.key == key);
+  CHECK(letter.value == "{nonsense");
+  CHECK(letter.error == "malformed JSON");
+  REQUIRE(letter.headers.size() == 1);
+  CHECK(letter.headers[0].value == "abc");
+  f.lanes.change(f.lane_index)->applied();
+  CHECK(f.lane().reread_at());
+  f.lanes.change(f.lane_index)->reopen();
+  f.accept(12, row);
+  CHECK(text_of(*take()) == "12 |");  // of the same key
+}
+
+TEST_CASE("intake: a skip is of one record, sound or a TRUNCATE, and of none behind it") {
+  IntakeFixture f;
+  f.partitions = 2;
+  f.letterbox.skip({f.tp, {10}}, "refused");
+  f.letterbox.skip({f.tp, {12}}, "without order");
+  const auto accept = [&](std::int64_t offset, const std::string& value) {
+    f.accept(offset, value);
+    const auto lane = f.lanes.change(f.lane_index);
+    if (lane->state() == State::stopped) return std::string{"stopped"};
+    const auto batch = lane->take(now);
+    lane->applied();
+    lane->reopen();
+    return text_of(*batch);
+  };
+  CHECK(accept(10, row) == "| 10 skipped ");
+  CHECK(accept(12, truncation) == "| 12 skipped ");
+  CHECK(accept(13, truncation) == "stopped");
+  CHECK(f.lane().trouble()->record == RecordPlace{f.tp, {13}});
+}
+
+TEST_CASE(
+    "intake: where a skipped record gave its row another key, the row's delete is left of it") {
+  const std::string deleted =
+      R"({"before":null,"after":null,"source":{"schema":"public","table":"a"},"op":"d"})";
+  const auto create = GENERATE(
+      std::string{
+          R"({"before":null,"after":{"id":2},"source":{"schema":"public","table":"a"},"op":"c"})"},
+      std::string{"{nonsense"});
+  CAPTURE(create);
+  IntakeFixture f;
+  f.letterbox.skip({f.tp, {11}}, "refused");
+  const auto accept_both = [&] {
+    f.accept(10, deleted, key, {{"__debezium.newkey", R"({"id":2})"}});
+    f.accept(11, create, R"({"id":2})", {{"__debezium.oldkey", key}});
+  };
+  SECTION("one partition, in which the delete was taken for a part of it") {
+    accept_both();
+    const auto batch = f.lanes.change(f.lane_index)->take(now);
+    CHECK(text_of(*batch) == "11 | 11 skipped ");
+    const Change& gone = batch->changes.at(0);
+    CHECK(gone.op == Op::remove);
+    CHECK(gone.in_order);
+    CHECK(identity_of(*gone.key_layout, gone.key) == R"(id="1")");
+    CHECK(to_string(*gone.relation) == "public.a");
+  }
+  SECTION("several partitions: the delete is one") {
+    f.partitions = 2;
+    accept_both();
+    CHECK(text_of(*f.lanes.change(f.lane_index)->take(now)) == "10 | 11 skipped ");
+  }
+  SECTION("the brokers don't say: it waits to be read again") {
+    f.partitions = std::nullopt;
+    f.accept(11, create, R"({"id":2})", {{"__debezium.oldkey", key}});
+    CHECK(f.lane().state() == State::waiting);
+    CHECK(f.read() == NextOffset{10});
+  }
+}
+
+TEST_CASE("intake: an old key that can't be read stays at the target, and the letter says so") {
+  IntakeFixture f;
+  f.letterbox.skip({f.tp, {10}}, "bad");
+  f.accept(10, "{nonsense", R"({"id":2})", {{"__debezium.oldkey", "{nonsense"}});
+  const auto batch = f.lanes.change(f.lane_index)->take(now);
+  CHECK(batch->changes.empty());
+  CHECK(batch->letters.at(0).error ==
+        "bad; its row is still there under the key that it had: delete it by hand");
 }
 
 TEST_CASE("intake: a lossy value counts once, when it is applied, however often it is read") {

@@ -109,6 +109,24 @@ TEST_CASE("letterbox: a record that the target has refused is known until it is 
   CHECK(box.condemned(users_partition, {9}) == nullptr);
 }
 
+TEST_CASE("letterbox: what is to be skipped is one record, until it is passed or kept") {
+  Letterbox box{std::nullopt};  // without letters of their own, too
+  CHECK_FALSE(box.has_skips());
+  box.skip({users_partition, {7}}, "too long");
+  REQUIRE(box.skipped({users_partition, {7}}) != nullptr);
+  CHECK(*box.skipped({users_partition, {7}}) == "too long");
+  CHECK(box.skipped({users_partition, {8}}) == nullptr);
+  CHECK(box.skipped({{users_partition.topic, 1}, {7}}) == nullptr);
+  box.passed({users_partition.topic, 1}, {20});
+  box.passed(users_partition, {7});
+  CHECK(box.has_skips());
+  box.passed(users_partition, {12});  // it was not in the log any more: no later one is meant
+  CHECK_FALSE(box.has_skips());
+  box.skip({users_partition, {7}}, "too long");
+  box.keep({users_partition, {7}});
+  CHECK_FALSE(box.has_skips());
+}
+
 TEST_CASE("letterbox: more letters in a minute than allowed are a flood") {
   Letterbox box{3};
   CHECK(box.admit(users_partition, {1}, first_letter_at));

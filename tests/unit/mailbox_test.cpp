@@ -33,7 +33,7 @@ class Reader {
     }
     auto& order = std::get<Mailbox::Order>(letter);
     if (order.command.topic == "nowhere") {
-      order.answer->set_value(std::string{"no topic nowhere"});
+      order.answer->set_value(CommandError{"no topic nowhere", CommandError::Kind::refused});
     } else {
       order.answer->set_value(lockstep::done);
     }
@@ -69,7 +69,7 @@ TEST_CASE("mailbox: each sender gets the answer to its own letter") {
         if (!status || status->name != "p") ++wrong;
         if (!mailbox.tell({Verb::pause, "t"}, seconds{20})) ++wrong;
         const auto refused = mailbox.tell({Verb::pause, "nowhere"}, seconds{20});
-        if (refused || refused.error() != "no topic nowhere") ++wrong;
+        if (refused || refused.error().message != "no topic nowhere") ++wrong;
       }
     });
   }

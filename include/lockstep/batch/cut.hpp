@@ -10,6 +10,6 @@ namespace lockstep {
 /// records without a change that arrived in between are left out, too: they are read again. False,
 /// and the batch is to be forgotten, if nothing is left, or if it has letters: where among the
 /// changes they came is not known any more. Pure.
-[[nodiscard]] bool cut_before(Batch& batch, const SinkError::Culprit& culprit);
+[[nodiscard]] bool cut_before(Batch& batch, const RecordPlace& culprit);
 
 }  // namespace lockstep

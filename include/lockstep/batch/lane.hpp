@@ -12,6 +12,7 @@
 #include "lockstep/batch/backoff.hpp"
 #include "lockstep/batch/limits.hpp"
 #include "lockstep/model/batch.hpp"
+#include "lockstep/model/position.hpp"
 
 namespace lockstep {
 
@@ -40,6 +41,7 @@ class Lane {
     Time since;
     Time retry_at;  ///< when it is waiting
     int failures = 0;
+    std::optional<RecordPlace> record{};  ///< that has stopped it, where it is one
   };
 
   Lane(std::string topic, BatchLimits limits) : topic_{std::move(topic)}, limits_{limits} {}
@@ -92,8 +94,8 @@ class Lane {
 
   // ---- Turns of the state
 
-  /// Reads no further; what was read is still handed over.
-  void stop(std::string cause, Time now);
+  /// Reads no further; what was read is still handed over. `record`: that is at fault, if one is.
+  void stop(std::string cause, Time now, std::optional<RecordPlace> record = std::nullopt);
   /// The same for a while: something in the log can't be used yet.
   void read_later(std::string cause, Time now);
   /// What was read needs what is still to come, of its own log or another's: it is read again a

@@ -45,8 +45,19 @@ class Letterbox {
   const std::string* condemned(const TopicPartition& partition, RecordOffset offset) const;
   /// It is none yet: the target is to be asked again.
   void pardon(const TopicPartition& partition, RecordOffset offset);
-  /// All before `next` is applied, and will not be read again.
+  /// All before `next` is applied, and will not be read again; no skip waits for it any more.
   void passed(const TopicPartition& partition, NextOffset next);
+
+  // ---- What an operator passes by, whether the letterbox is open or not
+
+  /// This one record, which has stopped its table, is a letter when it is read again. Nothing is
+  /// parked behind it.
+  void skip(const RecordPlace& record, std::string cause);
+  bool has_skips() const noexcept { return !skips_.empty(); }
+  /// The cause; nullptr: it is not to be skipped, or it is passed.
+  const std::string* skipped(const RecordPlace& record) const;
+  /// It was not skipped, and is not to be any more.
+  void keep(const RecordPlace& record) { skips_.erase(record); }
 
   // ---- Keys
 
@@ -83,6 +94,7 @@ class Letterbox {
 
   const std::optional<std::size_t> per_minute_;
   std::map<TopicPartition, std::map<RecordOffset, std::string>> condemned_;
+  std::map<RecordPlace, std::string> skips_;
   std::map<std::string, Parked, std::less<>> parked_;  ///< none without keys
   std::map<std::string, Count, std::less<>> counts_;
 };

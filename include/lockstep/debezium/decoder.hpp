@@ -101,8 +101,8 @@ class Decoder {
   /// Change::offset is left for the caller.
   Decoded decode(const RawRecord& record, Arena& arena);
 
-  /// Of a BadRecord only the key: a change with nothing else in it. nullopt: it has none, or one
-  /// that can't be read either.
+  /// Of a BadRecord only the keys: a change with nothing else in it, and of the topic's table,
+  /// where it has but one. nullopt: it has none, or one that can't be read either.
   std::optional<Change> decode_key(const RawRecord& record, Arena& arena);
   /// Of the record decoded last, until the next one. Those of a column come once, with the first
   /// record of its schema.

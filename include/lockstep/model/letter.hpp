@@ -22,9 +22,10 @@ struct Header {
 /// Points into the arena of its batch.
 struct Letter {
   enum class Stage : std::uint8_t {
-    decode,  ///< it can't be understood
-    apply,   ///< the target refuses it
-    parked,  ///< it is sound, but an earlier one of its key is a dead letter
+    decode,   ///< it can't be understood
+    apply,    ///< the target refuses it
+    parked,   ///< it is sound, but an earlier one of its key is a dead letter
+    skipped,  ///< it has stopped its table, and an operator has it passed by; nothing is parked
   };
   Stage stage = Stage::decode;
   std::string_view topic;
@@ -47,6 +48,8 @@ constexpr std::string_view name(Letter::Stage stage) noexcept {
       return "apply";
     case Letter::Stage::parked:
       return "parked";
+    case Letter::Stage::skipped:
+      return "skipped";
   }
   return "unknown";
 }

@@ -29,6 +29,17 @@ inline std::string to_string(const TopicPartition& tp, RecordOffset offset) {
   return to_string(tp) + "@" + std::to_string(offset.value);
 }
 
+/// One record of the log.
+struct RecordPlace {
+  TopicPartition partition;
+  RecordOffset offset;
+  auto operator<=>(const RecordPlace&) const = default;
+};
+
+inline std::string to_string(const RecordPlace& place) {
+  return to_string(place.partition, place.offset);
+}
+
 /// The first offset that is still to be read: all before it is done. This, not the last record's
 /// offset, is what Kafka's group offsets and lockstep.progress store.
 struct NextOffset {

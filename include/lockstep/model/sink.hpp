@@ -29,19 +29,15 @@ struct SinkError {
     moved,        ///< another owner has moved the position: forget the batch, read it anew
     waits,        ///< a change needs what is still to come, of another table or of its own: what is
                   ///< before the culprit can be applied, the rest read again later
+    undelivered,  ///< no sink's answer: the batch's letters can't be delivered, so it has not seen
+                  ///< the batch
   };
-  /// A record, for people to look up.
-  struct Culprit {
-    TopicPartition partition;
-    RecordOffset offset;
-  };
-
   Kind kind;
-  std::string message;               ///< for logs: never a row's value
-  std::string sqlstate{};            ///< empty if it is not PostgreSQL's
-  std::string constraint{};          ///< that is violated, where known
-  Relation constrained{};            ///< the table that has it
-  std::optional<Culprit> culprit{};  ///< the record that caused it, where known
+  std::string message;                   ///< for logs: never a row's value
+  std::string sqlstate{};                ///< empty if it is not PostgreSQL's
+  std::string constraint{};              ///< that is violated, where known
+  Relation constrained{};                ///< the table that has it
+  std::optional<RecordPlace> culprit{};  ///< the record that caused it, where known
   /// The table, not the record, is at fault: the culprit is the first record that it can't take.
   bool is_about_table = false;
 };

@@ -18,17 +18,19 @@
 
 namespace lockstep::pipeline {
 
-/// Where records go that can't be used, instead of stopping their tables.
+/// Where records go that are passed by.
 struct DeadLetters {
   kafka::ProducerConfig producer;
-  std::size_t per_minute = 0;  ///< for an error, of one table; more stop it
+  /// Those that can't be used go there by themselves: so many for an error, of one table; more stop
+  /// it. nullopt: they stop their tables; only what is skipped by command goes there.
+  std::optional<std::size_t> per_minute{};
 };
 
 struct PipelineConfig {
   std::string name;
   kafka::ConsumerConfig consumer;
   BatchLimits limits;
-  std::optional<DeadLetters> dead_letters{};
+  DeadLetters dead_letters{};
   ConnectorModes connector{};
   /// The sink wants what has happened, not how the rows are in the end: Batch::origins, each delete
   /// of a row that gets another key, no tombstones.
@@ -50,10 +52,10 @@ struct PipelineConfig {
 /// each sink has a thread of its own. What is buffered is at most 2 × limits.max_bytes, plus a
 /// block (64 KiB) or one record; beyond that partitions are paused.
 /// Errors: a record that can't be decoded, or a batch that the sink refuses, stops its table (the
-/// topic) until retried; nothing is lost, its position stays before the cause. With dead_letters
-/// the record is passed by instead, and later ones of its key are parked behind it. A table that is
-/// busy is tried again with its own backoff. The other tables go on. A sink that is unavailable is
-/// tried again until it answers.
+/// topic) until retried, or until the record is skipped by command; nothing is lost, its position
+/// stays before the cause. With dead_letters.per_minute the record is passed by instead, and later
+/// ones of its key are parked behind it. A table that is busy is tried again with its own backoff.
+/// The other tables go on. A sink that is unavailable is tried again until it answers.
 class Pipeline {
  public:
   /// At least one sink.
@@ -72,7 +74,7 @@ class Pipeline {
   Result<PipelineStatus, std::string> status(std::chrono::milliseconds deadline);
   /// Returns when it is done. Errors: as above, no such topic, or the topic's state does not allow
   /// it.
-  Result<Done, std::string> tell(Command command, std::chrono::milliseconds deadline);
+  Result<Done, CommandError> tell(Command command, std::chrono::milliseconds deadline);
   /// When run() last went round its loop. Silence for long means that it hangs.
   std::chrono::steady_clock::time_point last_sign_of_life() const noexcept;
 

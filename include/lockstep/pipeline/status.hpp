@@ -53,7 +53,8 @@ struct PartitionStatus {
 struct LaneStatus {
   std::string topic;
   Lane::State state = Lane::State::reading;
-  std::string cause;  ///< of waiting or stopped
+  std::string cause;                      ///< of waiting or stopped
+  std::optional<RecordPlace> stopped_by;  ///< the record that has stopped it, where it is one
   double trouble_s = 0;
   int failures = 0;  ///< tries that failed in a row
   std::size_t bytes = 0;
@@ -98,15 +99,28 @@ struct PipelineStatus {
 /// In one line: why it is behind, or has been busy with lately. Pure.
 std::string bottleneck(const PipelineStatus& status);
 
-/// What an operator can tell a pipeline, about one topic or (empty) all of them.
+/// What an operator can tell a pipeline, about one topic or (empty, but not to skip) all of them.
 struct Command {
   enum class Verb : std::uint8_t {
     pause,   ///< hand nothing more over, forget what is held; the transaction under way ends first
     resume,  ///< go on where the target stands
     retry,   ///< stopped ones start again from where the target stands, waiting ones try at once
+    skip,    ///< the record that has stopped it, and no other, becomes a letter; it goes on behind
   };
   Verb verb = Verb::retry;
   std::string topic;
+  std::optional<RecordPlace> record{};  ///< to skip: only if it is this one
+};
+
+/// Why a command was not done.
+struct CommandError {
+  enum class Kind : std::uint8_t {
+    no_answer,  ///< the pipeline does not run, or has not answered in time: it may do it yet
+    refused,    ///< there is nothing to do it to, and nothing has changed
+    failed,     ///< it was tried, and the topic stands as it stood
+  };
+  std::string message;
+  Kind kind = Kind::no_answer;
 };
 
 std::string_view name(Lane::State state);
