@@ -23,8 +23,9 @@ let contexts = [];
 let complaints = [];
 let lastId = 0;
 
-const sql = (text) => run('psql', [SOURCE_URL, '-v', 'ON_ERROR_STOP=1', '-qAtc', text]);
-const targetSql = (text) => run('psql', [TARGET_URL, '-v', 'ON_ERROR_STOP=1', '-qAtc', text]);
+const psql = (url) => (text) => run('psql', [url, '-v', 'ON_ERROR_STOP=1', '-qAtc', text]);
+const sql = psql(SOURCE_URL);
+const target = psql(TARGET_URL);
 const newId = () => ++lastId;
 
 async function until(what, check) {
@@ -267,6 +268,33 @@ test('a table is paused and resumed by its buttons; what arrives meanwhile is ap
   await rows(page, 'c', id).filter({ hasText: '✓' }).waitFor();
 });
 
+test('the record that stops a table is skipped when that is confirmed, by keyboard', async () => {
+  const page = await open({ hash: '#tables' });
+  const [bad, next] = [newId(), newId()];
+  await target(`ALTER TABLE ${TABLE} ADD CONSTRAINT cheap CHECK (amount < 1000)`);
+  await sql(`INSERT INTO ${TABLE} VALUES (${bad}, 'too dear', 1000, NULL)`);
+  await page.locator(`[data-topic="${topicOf(TABLE)}"][data-state=stopped]`).waitFor();
+  const button = page.getByRole('button', { name: `Skip ${topicOf(TABLE)}`, exact: true });
+  await button.focus();
+  await page.keyboard.press('Enter');
+  const asked = new RegExp(`^Skip ${topicOf(TABLE).replaceAll('.', '\\.')}\\[0\\]@\\d+\\?$`);
+  await page.locator('#confirm-title', { hasText: asked }).waitFor();
+  await page.locator('#confirm-text', { hasText: 'violates check constraint "cheap"' }).waitFor();
+  await page.keyboard.press('Escape');
+  assert.equal(await page.locator(`[data-topic="${topicOf(TABLE)}"]`).getAttribute('data-state'), 'stopped');
+  assert.match(await focused(page), /aria-label="Skip /);
+
+  await page.keyboard.press('Enter');
+  await page.locator('#confirm-ok').focus();
+  await page.keyboard.press('Enter');
+  await page.locator(`[data-topic="${topicOf(TABLE)}"][data-state=reading]`).waitFor();
+  assert.equal(await button.isVisible(), false);
+  await sql(`INSERT INTO ${TABLE} VALUES (${next}, 'cheap', 1, NULL)`);
+  await page.keyboard.press('1');
+  await rows(page, 'c', next).filter({ hasText: '✓' }).waitFor();
+  await target(`ALTER TABLE ${TABLE} DROP CONSTRAINT cheap`);
+});
+
 test('a whole pipeline is paused only when that is confirmed', async () => {
   const page = await open({ hash: '#tables' });
   const states = async () =>
@@ -284,10 +312,10 @@ test('a whole pipeline is paused only when that is confirmed', async () => {
 test('a table is read anew once that is confirmed, and its lost rows come back', async () => {
   const page = await open({ hash: '#tables' });
   const id = newId();
-  const count = async () => Number((await targetSql(`SELECT count(*) FROM ${TABLE} WHERE id = ${id}`)).stdout);
+  const count = async () => Number((await target(`SELECT count(*) FROM ${TABLE} WHERE id = ${id}`)).stdout);
   await sql(`INSERT INTO ${TABLE} VALUES (${id}, 'to be lost', 1, NULL)`);
   await until('the row is applied', async () => (await count()) === 1);
-  await targetSql(`DELETE FROM ${TABLE} WHERE id = ${id}`);
+  await target(`DELETE FROM ${TABLE} WHERE id = ${id}`);
   const signals = async () =>
     Number((await sql(`SELECT count(*) FROM ${SIGNALS} WHERE type = 'execute-snapshot'`)).stdout);
   const resync = page.getByRole('button', { name: `Resync ${topicOf(TABLE)}`, exact: true });

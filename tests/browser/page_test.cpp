@@ -36,6 +36,7 @@ TEST_CASE("the live page in a browser") {
   DaemonConfig config{name, topics};
   config.listen = "127.0.0.1:0";
   config.source = {{"url", stack.source_url}, {"signals", "public." + signals}};
+  config.sink["dead_letter_topic"] = name + ".lost";
   const Daemon daemon{name, config};
   config.pipeline = unique("page_guarded");
   config.token = "open-sesame-and-more";

@@ -126,8 +126,8 @@ export class Tables {
     );
   }
 
-  /// topic null: all of the pipeline.
-  async command(pipeline, topic, verb, tables) {
+  /// topic null: all of the pipeline. record: to skip, {partition, offset, cause}.
+  async command(pipeline, topic, verb, { tables, record }) {
     if (
       topic === null &&
       verb === 'pause' &&
@@ -149,9 +149,21 @@ export class Tables {
     ) {
       return null;
     }
+    if (
+      record &&
+      !(await confirmed(
+        `Skip ${topic}[${record.partition}]@${record.offset}?`,
+        `This one message goes to the dead-letter topic instead of the target, and the table goes on behind it. Later changes of its row are applied. It stops the table for: ${record.cause}`,
+        'Skip it',
+      ))
+    ) {
+      return null;
+    }
     const path = `/pipelines/${encodeURIComponent(pipeline)}${topic === null ? '' : `/tables/${encodeURIComponent(topic)}`}/${verb}`;
+    // What was confirmed is skipped, and nothing that stops the table by now.
+    const which = record ? `?partition=${record.partition}&offset=${record.offset}` : '';
     try {
-      const { note } = JSON.parse(await request(path, { method: 'POST' }));
+      const { note } = JSON.parse(await request(path + which, { method: 'POST' }));
       this.say(`${verb} ${topic ?? pipeline}: done`);
       await this.poll();
       return note ? `${verb}: ${note}` : null;
@@ -175,8 +187,8 @@ class Pipeline {
     this.facts = h('dl', { class: 'facts' });
     this.why = h('p', { class: 'why' });
     this.spent = h('div', { class: 'spent' });
-    const send = async (topic, verb) => {
-      const failed = await command(name, topic, verb, this.count);
+    const send = async (topic, verb, record) => {
+      const failed = await command(name, topic, verb, { tables: this.count, record });
       this.error.hidden = !failed;
       setText(this.error, failed ?? '');
     };
@@ -282,7 +294,7 @@ class Pipeline {
     const sorted = [...tables].sort((a, b) => urgency[a.state] - urgency[b.state] || (a.topic < b.topic ? -1 : 1));
     sorted.forEach((table, i) => {
       if (!this.tables.has(table.topic))
-        this.tables.set(table.topic, new Table(table.topic, (verb) => this.send(table.topic, verb)));
+        this.tables.set(table.topic, new Table(table.topic, (...what) => this.send(table.topic, ...what)));
       const row = this.tables.get(table.topic);
       const there = this.list.children[i];
       // A row that has the focus stays where it is: moving it would lose the focus.
@@ -307,6 +319,7 @@ class Table {
         ['Pause', 'pause'],
         ['Resume', 'resume'],
         ['Retry', 'retry'],
+        ['Skip', 'skip'],
         ['Resync', 'resync'],
       ].map(([label, verb]) => [verb, button(label, topic, () => this.press(verb, send))]),
     );
@@ -334,7 +347,7 @@ class Table {
 
   async press(verb, send) {
     const hadFocus = this.buttons[verb] === document.activeElement;
-    await send(verb);
+    await send(verb, verb === 'skip' ? this.stoppedBy : undefined);
     // The button that was pressed may be gone: its opposite has the focus then.
     if (hadFocus && this.buttons[verb].hidden)
       Object.values(this.buttons)
@@ -373,5 +386,7 @@ class Table {
     this.buttons.pause.hidden = table.state === 'paused' || table.state === 'stopped';
     this.buttons.resume.hidden = table.state !== 'paused';
     this.buttons.retry.hidden = table.state !== 'stopped' && table.state !== 'waiting';
+    this.buttons.skip.hidden = !table.stopped_by;
+    this.stoppedBy = table.stopped_by && { ...table.stopped_by, cause: table.cause };
   }
 }
