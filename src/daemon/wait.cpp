@@ -66,9 +66,10 @@ bool wait(const config::Config& config, const WaitRequest& request) {
   std::string target = "/wait?timeout=" + std::to_string(request.timeout.count()) + "ms";
   if (!request.pipeline.empty()) target += "&pipeline=" + http::in_query(request.pipeline);
   if (!request.marker.empty()) target += "&marker=" + http::in_query(request.marker);
+  const auto token = http.tokens.empty() ? std::string{} : http.tokens.begin()->second;
   const auto answer =
       http::call(reachable(http.host), http.port, request.marker.empty() ? "POST" : "GET", target,
-                 http.token, request.timeout + beyond_timeout);
+                 token, request.timeout + beyond_timeout);
   if (!answer) return fail("lockstepd does not answer: " + answer.error());
   if (answer->status != 200) return fail(text_of(*answer));
   const Json json = Json::parse(answer->body, nullptr, false);

@@ -146,7 +146,7 @@ class Source::Impl {
     const auto id = unique_id();
     const auto tables = ask_for_snapshot(source.url, source.signals, *topic, id);
     if (!tables) return tables.error();
-    spdlog::info("resync asked for over HTTP {} pipeline={} topic={} signal={}", request.who, name,
+    spdlog::info("asking the connector for a table anew pipeline={} topic={} signal={}", name,
                  *topic, id);
     const auto lane = std::find_if(status->lanes.begin(), status->lanes.end(),
                                    [&](const auto& one) { return one.topic == *topic; });
