@@ -51,6 +51,7 @@ class Brokers {
 
   std::map<std::string, Topic> topics(bool all);
   std::vector<Group> groups(const std::map<std::string, Topic>& topics);
+  Group group(const kafka::ConsumerConfig& consumer, const std::map<std::string, Topic>& topics);
 
  private:
   void peek(std::map<std::string, Topic>& topics);
@@ -100,23 +101,27 @@ void Brokers::peek(std::map<std::string, Topic>& topics) {
 std::vector<Group> Brokers::groups(const std::map<std::string, Topic>& topics) {
   std::vector<Group> groups;
   for (const auto& pipeline : program_.config().pipelines) {
-    const auto consumer = daemon::consumer_config(program_.config(), pipeline);
-    Group group{consumer.group, {}, {}};
-    std::vector<TopicPartition> partitions;
-    for (const auto& [name, count] :
-         expect(program_, kafka::find_topics(consumer, kafka_patience))) {
-      const auto topic = topics.find(name);
-      if (topic == topics.end()) continue;  // not made yet
-      group.partitions.insert(topic->second.partitions.begin(), topic->second.partitions.end());
+    for (const auto& name : config::running_names(pipeline)) {
+      groups.push_back(group(daemon::consumer_config(program_.config(), pipeline, name), topics));
     }
-    for (const auto& [tp, stretch] : group.partitions) partitions.push_back(tp);
-    if (!partitions.empty()) {
-      group.committed =
-          expect(program_, reader_->committed(group.name, partitions, kafka_patience));
-    }
-    groups.push_back(std::move(group));
   }
   return groups;
+}
+
+Group Brokers::group(const kafka::ConsumerConfig& consumer,
+                     const std::map<std::string, Topic>& topics) {
+  Group group{consumer.group, {}, {}};
+  std::vector<TopicPartition> partitions;
+  for (const auto& [name, count] : expect(program_, kafka::find_topics(consumer, kafka_patience))) {
+    const auto topic = topics.find(name);
+    if (topic == topics.end()) continue;  // not made yet
+    group.partitions.insert(topic->second.partitions.begin(), topic->second.partitions.end());
+  }
+  for (const auto& [tp, stretch] : group.partitions) partitions.push_back(tp);
+  if (!partitions.empty()) {
+    group.committed = expect(program_, reader_->committed(group.name, partitions, kafka_patience));
+  }
+  return group;
 }
 
 /// How many offsets the group has before it; nothing committed: all.

@@ -48,17 +48,17 @@ format() {
 declare -A library_headers=(
   [libpqxx]='pqxx[/>]|libpq-fe\.h' [librdkafka]='librdkafka/' [simdjson]='simdjson\.h' [yaml-cpp]='yaml-cpp/'
   [libsystemd]='systemd/' [Boost]='boost/' [prometheus-cpp]='prometheus/'
-  [libcurl]='curl/')
+  [libcurl]='curl/' [libcrypto]='openssl/')
 declare -A library_folders=(
   [libpqxx]='src/postgres include/lockstep/postgres tools tests' [librdkafka]='src/kafka tests' [simdjson]='src/debezium' [yaml-cpp]='src/config'
-  [libsystemd]='src/observe' [Boost]='src/http tests' [prometheus-cpp]='src/http' [libcurl]='tools')
+  [libsystemd]='src/observe' [Boost]='src/http tests' [prometheus-cpp]='src/http' [libcurl]='src/webhook tools' [libcrypto]='src/webhook')
 
 # What a folder may include of others' (lockstep/NAME/...), beside itself: a folder, or one header of it. The daemon and
 # the tools put all together.
 declare -A may_include=(
   [model]='' [observe]='' [config]='model kafka/properties.hpp' [kafka]='model observe' [debezium]='model' [batch]='model'
   [postgres]='model observe batch' [pipeline]='model observe batch kafka debezium' [http]='model observe pipeline batch' [live]='model observe kafka http'
-  [event]='model' [console]='model event'
+  [event]='model' [console]='model event' [webhook]='model batch event'
   [source]='model observe config/duration.hpp kafka postgres pipeline http')
 
 includes() {

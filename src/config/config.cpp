@@ -358,6 +358,100 @@ PostgresSink read_postgres_sink(Report& report, Mapping& mapping, const Connecti
   return sink;
 }
 
+// ---- Webhook
+
+/// A route that has no name is called by what it asks for: customer_id-1, or all.
+std::string name_of(const std::map<std::string, std::string>& match) {
+  std::string name;
+  for (const auto& [column, value] : match) {
+    name += (name.empty() ? "" : ".") + column + "-" + value;
+  }
+  constexpr std::string_view others = "._-";
+  for (char& c : name) {
+    const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    const bool is_digit = c >= '0' && c <= '9';
+    if (!is_letter && !is_digit && others.find(c) == others.npos) c = '_';
+  }
+  return name.empty() ? "all" : name;
+}
+
+void read_call(Report& report, Mapping& mapping, WebhookRoute& route) {
+  // A URL, header or secret is never quoted.
+  mapping.require("url", "http or https, such as https://host/path");
+  if (const auto url = mapping.scalar("url")) {
+    if (auto checked = check_web_url(url->text); !checked) {
+      add(report, *url, checked.error().message);
+    }
+    route.url = url->text;
+  }
+  if (auto method = choose(report, mapping.scalar("method"), {"POST", "PUT", "PATCH"})) {
+    route.method = *method;
+  }
+  auto headers = mapping.mapping("headers");
+  for (const auto& header : headers ? headers->scalars() : std::vector<Scalar>{}) {
+    for (const auto& checked : {check_header_name(header.key), check_header_value(header.text)}) {
+      if (!checked) add(report, header, checked.error().message);
+    }
+    route.headers.emplace(header.key, header.text);
+  }
+  if (const auto body = mapping.scalar("body")) route.body = body->text;
+  if (const auto secret = mapping.scalar("secret")) route.secret = secret->text;
+}
+
+void read_pace(Report& report, Mapping& mapping, WebhookRoute& route) {
+  using std::chrono::milliseconds;
+  const auto time = mapping.scalar("timeout");
+  auto timeout = convert<milliseconds>(report, time, to_duration);
+  check_range<milliseconds>(report, time, timeout, milliseconds{100}, std::chrono::minutes{10},
+                            "100ms to 10m");
+  if (timeout) route.timeout = *timeout;
+  const auto calls = mapping.scalar("max_in_flight");
+  auto max_in_flight = convert<std::uint64_t>(report, calls, to_count);
+  check_range<std::uint64_t>(report, calls, max_in_flight, 1, 10'000, "1 to 10000");
+  if (max_in_flight) route.max_in_flight = static_cast<std::size_t>(*max_in_flight);
+  const auto pace = mapping.scalar("rate");
+  auto rate = convert<std::uint64_t>(report, pace, to_count);
+  check_range<std::uint64_t>(report, pace, rate, 1, 1'000'000, "1 to 1000000");
+  if (rate) route.rate = static_cast<std::size_t>(*rate);
+}
+
+WebhookRoute read_route(Report& report, Mapping mapping) {
+  WebhookRoute route;
+  auto match = mapping.mapping("match");
+  for (const auto& column : match ? match->scalars() : std::vector<Scalar>{}) {
+    route.match.emplace(column.key, column.text);
+  }
+  route.name = name_of(route.match);
+  if (const auto name = mapping.scalar("name")) {
+    if (check(report, *name, check_pipeline_name)) route.name = name->text;
+  }
+  read_call(report, mapping, route);
+  read_pace(report, mapping, route);
+  mapping.reject_unknown();
+  return route;
+}
+
+WebhookSink read_webhook_sink(Report& report, Mapping& mapping) {
+  WebhookSink sink;
+  mapping.require("routes", "a list with at least one route");
+  if (mapping.is_empty_list("routes")) mapping.problem("routes", "empty; expected at least one");
+  std::map<std::string, int> lines;
+  for (auto& route : mapping.mappings("routes")) {
+    const int line = route.line();
+    const std::string path = route.path();
+    sink.routes.push_back(read_route(report, std::move(route)));
+    if (const auto [first, fresh] = lines.emplace(sink.routes.back().name, line); !fresh) {
+      report.add(line, path,
+                 "called " + in_quotes(sink.routes.back().name) + ", as the route on line " +
+                     std::to_string(first->second) + " is; give each a name of its own");
+    }
+  }
+  if (const auto topic = mapping.scalar("dead_letter_topic")) {
+    if (check(report, *topic, check_topic)) sink.dead_letter_topic = topic->text;
+  }
+  return sink;
+}
+
 ConsoleSink read_console_sink(Report& report, Mapping& mapping) {
   return {choose(report, mapping.scalar("format"), {"text", "json"}) == "json"};
 }
@@ -365,9 +459,10 @@ ConsoleSink read_console_sink(Report& report, Mapping& mapping) {
 decltype(Pipeline::sink) read_sink(Report& report, Mapping mapping,
                                    const Connections& connections) {
   decltype(Pipeline::sink) sink;
-  mapping.require("type", "postgres or console");
-  const auto type = choose(report, mapping.scalar("type"), {"postgres", "console"});
+  mapping.require("type", "postgres, webhook or console");
+  const auto type = choose(report, mapping.scalar("type"), {"postgres", "webhook", "console"});
   if (type == "postgres") sink = read_postgres_sink(report, mapping, connections);
+  if (type == "webhook") sink = read_webhook_sink(report, mapping);
   if (type == "console") sink = read_console_sink(report, mapping);
   if (type) mapping.reject_unknown();  // which keys there are depends on it
   return sink;
@@ -434,12 +529,21 @@ void read_pipelines(Report& report, Mapping& root, const Connections& connection
     const int line = mapping.line();
     const std::string path = mapping.path();
     pipelines.push_back(read_pipeline(report, std::move(mapping), connections));
-    const std::string& name = pipelines.back().name;
-    if (name.empty()) continue;
-    if (const auto [first, fresh] = lines.emplace(name, line); !fresh) {
-      report.add(line, path + ".name",
-                 "also the name of the pipeline on line " + std::to_string(first->second) +
-                     "; names must be unique");
+    if (pipelines.back().name.empty()) continue;
+    const auto running = running_names(pipelines.back());
+    std::set<std::string> names{running.begin(), running.end()};
+    names.insert(pipelines.back().name);
+    for (const auto& name : names) {
+      if (const auto [first, fresh] = lines.emplace(name, line); !fresh) {
+        report.add(line, path + ".name",
+                   "also the name of the pipeline on line " + std::to_string(first->second) +
+                       "; names must be unique");
+      }
+      if (!check_pipeline_name(name)) {
+        report.add(line, path,
+                   "the pipeline " + in_quotes(name) +
+                       " has too long a name; give its route a shorter one, 100 characters in all");
+      }
     }
   }
 }
@@ -492,6 +596,14 @@ std::optional<int> line_of_second_document(const std::string& yaml) {
 
 }  // namespace
 
+std::vector<std::string> running_names(const Pipeline& pipeline) {
+  const auto* const webhook = std::get_if<WebhookSink>(&pipeline.sink);
+  if (webhook == nullptr) return {pipeline.name};
+  std::vector<std::string> names;
+  for (const auto& route : webhook->routes) names.push_back(pipeline.name + "." + route.name);
+  return names;
+}
+
 std::string to_string(const Errors& errors) {
   std::string text;
   for (const auto& error : errors) text += (text.empty() ? "" : "\n") + error.message;
@@ -510,6 +622,7 @@ std::vector<std::string> known_keys() {
         source: {}
         connector: {}
       - sink: {type: console}
+      - sink: {type: webhook, routes: [{}]}
     http: {}
     log: {}
   )"));

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <regex.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <limits>
@@ -204,6 +205,48 @@ Result<Done, Error> check_origin(std::string_view origin) {
     return done;
   }
   return Error{"is not an origin; expected scheme and host, such as https://ops.example"};
+}
+
+Result<Done, Error> check_web_url(std::string_view url) {
+  const Error expected{
+      "is not a URL of the web; expected http or https, such as https://host/path"};
+  std::string_view rest = url;
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (rest.starts_with(scheme)) rest.remove_prefix(scheme.size());
+  }
+  if (rest.size() == url.size()) return expected;
+  const bool is_printable =
+      std::all_of(rest.begin(), rest.end(), [](char c) { return c > ' ' && c < 0x7F; });
+  auto authority = rest.substr(0, std::min(rest.find_first_of("/?#"), rest.size()));
+  if (const auto at = authority.rfind('@'); at != authority.npos) authority.remove_prefix(at + 1);
+  return is_printable && is_host(authority, false) ? Result<Done, Error>{done} : expected;
+}
+
+Result<Done, Error> check_header_name(std::string_view name) {
+  constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  const auto known = std::string{letters} + std::string{digits} + "-_";
+  if (name.empty() || name.find_first_not_of(known) != name.npos) {
+    return Error{"is not a header's name; expected letters, digits, - or _"};
+  }
+  // Those that say what the call is are Lockstep's, and those that say where it ends HTTP's.
+  for (const std::string_view owned : {"idempotency-key", "x-lockstep-signature", "content-length",
+                                       "transfer-encoding", "expect", "connection"}) {
+    const bool is_same =
+        name.size() == owned.size() &&
+        std::equal(name.begin(), name.end(), owned.begin(), [](char a, char b) {
+          return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + ('a' - 'A')) : a) == b;
+        });
+    if (is_same) return Error{"is set by Lockstep; expected another header"};
+  }
+  return done;
+}
+
+Result<Done, Error> check_header_value(std::string_view value) {
+  const bool is_one_line = std::none_of(value.begin(), value.end(), [](char c) {
+    return static_cast<unsigned char>(c) < ' ' || c == 0x7F;
+  });
+  if (is_one_line) return done;
+  return Error{"is not a header's value; expected one line of text"};
 }
 
 Result<Done, Error> check_brokers(std::string_view brokers) {

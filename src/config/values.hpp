@@ -27,6 +27,10 @@ Result<Address, Error> to_listen(std::string_view text);
 Result<Done, Error> check_host_name(std::string_view name);  ///< without a port
 Result<Done, Error> check_origin(std::string_view origin);   ///< https://ops.example:8443
 
+Result<Done, Error> check_web_url(std::string_view url);  ///< never quote it
+Result<Done, Error> check_header_name(std::string_view name);
+Result<Done, Error> check_header_value(std::string_view value);  ///< never quote it
+
 Result<Done, Error> check_brokers(std::string_view brokers);
 Result<Done, Error> check_topic(std::string_view topic);
 Result<Done, Error> check_topics_pattern(std::string_view pattern);

@@ -203,8 +203,11 @@ Result<std::vector<Table>, kafka::KafkaError> look_at_topics(const kafka::Consum
 }
 
 bool check(const config::Config& config, const config::Pipeline& pipeline) {
-  const auto consumer = consumer_config(config, pipeline);
-  std::cout << "pipeline " << pipeline.name << " (consumer group " << consumer.group << ")\n";
+  const auto names = config::running_names(pipeline);
+  for (const auto& name : names) {
+    std::cout << "pipeline " << name << " (consumer group lockstep." << name << ")\n";
+  }
+  const auto consumer = consumer_config(config, pipeline, names.front());
 
   Samples samples{pipeline.connector};
   auto tables = look_at_topics(consumer, samples);

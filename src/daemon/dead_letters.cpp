@@ -58,7 +58,7 @@ Result<std::map<RowName, Letters>, std::string> read_letters(
     const std::vector<postgres::ParkedRow>& rows) {
   std::map<RowName, const postgres::ParkedRow*> wanted;
   for (const auto& row : rows) wanted[{row.topic, row.row_key}] = &row;
-  auto consumer = consumer_config(config, pipeline);
+  auto consumer = consumer_config(config, pipeline, pipeline.name);
   consumer.topics = {pipeline.postgres()->dead_letter_topic};
   const auto topics = kafka::find_topics(consumer, find_deadline);
   if (!topics) return topics.error().message;

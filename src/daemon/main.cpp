@@ -1,4 +1,5 @@
 #include <malloc.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -135,6 +136,14 @@ void keep_freed_memory() {
   mallopt(M_TOP_PAD, 4 * 1024 * 1024);
 }
 
+/// Webhooks may have thousands of connections; systemd starts programs with 1024 files.
+void raise_file_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);  // if not: what can't be connected is tried again
+}
+
 /// The topics that pipelines read, and which pipelines those are.
 std::map<std::string, std::vector<std::string>> topics_of(const pipeline::Registry& pipelines) {
   std::map<std::string, std::vector<std::string>> topics;
@@ -189,6 +198,7 @@ Result<Web, std::string> serve(const config::Config& whole, pipeline::Registry& 
 
 int run(const config::Config& config, const sigset_t& signals) {
   keep_freed_memory();
+  raise_file_limit();
   observe::start_logging(config.log.level, config.log.json);
   spdlog::info("lockstepd started version={} pipelines={}", LOCKSTEP_VERSION,
                config.pipelines.size());
@@ -199,15 +209,16 @@ int run(const config::Config& config, const sigset_t& signals) {
     return exit_failed;
   }
   for (const auto& pipeline : config.pipelines) {
-    auto recipe = daemon::recipe(config, pipeline);
-    if (auto* const live = web->live.get()) {
-      recipe.config.on_applied = [live, name = pipeline.name](const TopicPartition& partition,
-                                                              NextOffset next) {
-        live->applied(name, partition, next);
-      };
-    }
-    if (auto started = pipelines.start(std::move(recipe)); !started) {
-      spdlog::error("not started: {}", started.error());
+    for (auto& recipe : daemon::recipes(config, pipeline)) {
+      if (auto* const live = web->live.get()) {
+        recipe.config.on_applied = [live, name = recipe.config.name](
+                                       const TopicPartition& partition, NextOffset next) {
+          live->applied(name, partition, next);
+        };
+      }
+      if (auto started = pipelines.start(std::move(recipe)); !started) {
+        spdlog::error("not started: {}", started.error());
+      }
     }
   }
   observe::notify_ready();

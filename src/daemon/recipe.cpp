@@ -1,15 +1,16 @@
 #include "recipe.hpp"
 
 #include "lockstep/console/sink.hpp"
+#include "lockstep/webhook/sink.hpp"
 
 namespace lockstep::daemon {
 
 kafka::ConsumerConfig consumer_config(const config::Config& config,
-                                      const config::Pipeline& pipeline) {
+                                      const config::Pipeline& pipeline, const std::string& name) {
   auto topics = pipeline.topics;
   if (!pipeline.topics_pattern.empty()) topics = {pipeline.topics_pattern};
   return {.brokers = config.kafka.brokers,
-          .group = "lockstep." + pipeline.name,
+          .group = "lockstep." + name,
           .topics = std::move(topics),
           .properties = config.kafka.properties,
           // Reading is quicker than what comes after it: a short queue keeps it supplied.
@@ -31,37 +32,69 @@ postgres::SinkConfig sink_config(const config::Pipeline& pipeline) {
 
 namespace {
 
-pipeline::Recipe recipe_of(const config::Config& config, const config::Pipeline& pipeline,
-                           const config::PostgresSink& sink, pipeline::PipelineConfig made) {
+using Recipes = std::vector<pipeline::Recipe>;
+
+/// What is the same for all sinks.
+pipeline::PipelineConfig pipeline_config(const config::Config& config,
+                                         const config::Pipeline& pipeline,
+                                         const std::string& name) {
+  pipeline::PipelineConfig made{name, consumer_config(config, pipeline, name), pipeline.batch};
+  made.connector = pipeline.connector;
+  return made;
+}
+
+template <class Make>
+std::function<std::vector<std::unique_ptr<Sink>>()> one_sink(Make make) {
+  return [make = std::move(make)] {
+    std::vector<std::unique_ptr<Sink>> sinks;
+    sinks.push_back(make());
+    return sinks;
+  };
+}
+
+Recipes recipes_of(const config::Config& config, const config::Pipeline& pipeline,
+                   const config::PostgresSink& sink) {
+  auto made = pipeline_config(config, pipeline, pipeline.name);
   made.dead_letters.producer = {config.kafka.brokers, sink.dead_letter_topic,
                                 config.kafka.properties};
   if (sink.dead_letters) made.dead_letters.per_minute = sink.dead_letters_per_minute;
   const auto make_sinks = [postgres = sink_config(pipeline), count = sink.connections] {
     return postgres::make_sinks(postgres, count);
   };
-  return {std::move(made), make_sinks};
+  return {{std::move(made), make_sinks}};
 }
 
-pipeline::Recipe recipe_of(const config::Config&, const config::Pipeline&,
-                           const config::ConsoleSink& sink, pipeline::PipelineConfig made) {
+Recipes recipes_of(const config::Config& config, const config::Pipeline& pipeline,
+                   const config::ConsoleSink& sink) {
+  auto made = pipeline_config(config, pipeline, pipeline.name);
   made.keeps_origins = true;
   made.has_positions = false;
-  const auto make_sinks = [json = sink.json] {
-    std::vector<std::unique_ptr<Sink>> sinks;
-    sinks.push_back(console::make_sink(json));
-    return sinks;
-  };
-  return {std::move(made), make_sinks};
+  return {{std::move(made), one_sink([json = sink.json] { return console::make_sink(json); })}};
+}
+
+Recipes recipes_of(const config::Config& config, const config::Pipeline& pipeline,
+                   const config::WebhookSink& sink) {
+  Recipes recipes;
+  const auto names = config::running_names(pipeline);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    auto made = pipeline_config(config, pipeline, names[i]);
+    made.keeps_origins = true;
+    made.has_positions = false;
+    made.dead_letters = {{config.kafka.brokers, sink.dead_letter_topic, config.kafka.properties},
+                         config::PostgresSink{}.dead_letters_per_minute};
+    const webhook::SinkConfig made_of{names[i], sink.routes[i], pipeline.batch.max_bytes};
+    recipes.push_back(
+        {std::move(made), one_sink([made_of] { return webhook::make_sink(made_of); })});
+  }
+  return recipes;
 }
 
 }  // namespace
 
-pipeline::Recipe recipe(const config::Config& config, const config::Pipeline& pipeline) {
-  pipeline::PipelineConfig made{pipeline.name, consumer_config(config, pipeline), pipeline.batch};
-  made.connector = pipeline.connector;
-  return std::visit(
-      [&](const auto& sink) { return recipe_of(config, pipeline, sink, std::move(made)); },
-      pipeline.sink);
+std::vector<pipeline::Recipe> recipes(const config::Config& config,
+                                      const config::Pipeline& pipeline) {
+  return std::visit([&](const auto& sink) { return recipes_of(config, pipeline, sink); },
+                    pipeline.sink);
 }
 
 }  // namespace lockstep::daemon

@@ -67,7 +67,7 @@ bool show_letters(const config::Config& config, const config::Pipeline& pipeline
     list(pipeline, rows);
     return true;
   }
-  auto consumer = consumer_config(config, pipeline);
+  auto consumer = consumer_config(config, pipeline, pipeline.name);
   consumer.topics = {pipeline.postgres()->dead_letter_topic};
   const auto topics = kafka::find_topics(consumer, find_deadline);
   const auto read = topics ? kafka::read_all(consumer, *topics, read_deadline,

@@ -43,15 +43,6 @@ std::string text_of(const Column& column, const Cell& cell) {
   return std::string{cell.view()};
 }
 
-std::string to_json(const Column& column, const Cell& cell) {
-  if (cell.is_null()) return "null";
-  if (column.type == ValueType::boolean && !column.is_array) {
-    return cell.view() == "t" ? "true" : "false";
-  }
-  if (is_number(column, cell) || is_json(column, cell.view())) return std::string{cell.view()};
-  return json_text(text_of(column, cell));
-}
-
 std::string row_or_null(const Row& row) {
   return row.layout == nullptr ? "null" : row_to_json(*row.layout, row.cells);
 }
@@ -122,12 +113,21 @@ std::string_view name(Op op) {
   return "unknown";
 }
 
+std::string value_to_json(const Column& column, const Cell& cell) {
+  if (cell.is_null()) return "null";
+  if (column.type == ValueType::boolean && !column.is_array) {
+    return cell.view() == "t" ? "true" : "false";
+  }
+  if (is_number(column, cell) || is_json(column, cell.view())) return std::string{cell.view()};
+  return json_text(text_of(column, cell));
+}
+
 std::string row_to_json(const Layout& layout, std::span<const Cell> cells) {
   std::string json = "{";
   for (std::size_t i = 0; i < cells.size(); ++i) {
     if (cells[i].is_unchanged()) continue;
     if (json.size() > 1) json += ",";
-    json += json_text(layout.columns[i].name) + ":" + to_json(layout.columns[i], cells[i]);
+    json += json_text(layout.columns[i].name) + ":" + value_to_json(layout.columns[i], cells[i]);
   }
   return json + "}";
 }

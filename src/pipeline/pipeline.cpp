@@ -278,8 +278,11 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
   void read_mail() {
     for (auto& letter : mailbox.take()) {
       if (auto* const question = std::get_if<Mailbox::Question>(&letter)) {
-        question->answer->set_value(
-            report_.status(consumer_.get(), writers_, assignment_.size(), now_));
+        auto status = report_.status(consumer_.get(), writers_, assignment_.size(), now_);
+        if (late_ != nullptr && status.target_outage.empty()) {
+          status.target_outage = late_->outage();
+        }
+        question->answer->set_value(std::move(status));
         // What is at rest does not notice that it is cut off: who asks later is told.
         writers_.ping_if_quiet(now_);
         consumer_->ask_for_life();

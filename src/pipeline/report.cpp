@@ -145,7 +145,12 @@ void Report::taken(const Batch& batch, Writers::Clock::duration took) {
 }
 
 void Report::answered(std::size_t lane, const LateAnswer& answer) {
-  counters_.records += answer.changes;
+  counters_.records += answer.changes + answer.letters;
+  counters_.dead_letters += answer.letters;
+  for (const auto& [rule, changes] : answer.skipped) {
+    counters_.records += changes;
+    counters_.skipped[rule] += changes;
+  }
   count(lane, answer.changes, answer.commit_times);
   for (const auto& slice : answer.slices) done_with(lane, slice);
 }

@@ -232,7 +232,7 @@ http: {listen: "8000", token: short, allowed_hosts: ["a b"], allowed_origins: [o
            "f.yaml:16: pipelines[1].name: missing; expected letters, digits, dots, _ or -",
            "f.yaml:16: pipelines[1].topics_pattern: \"users\" does not begin with ^",
            "f.yaml:17: pipelines[1].sink.type: \"webhok\" is not known; expected one of postgres, "
-           "console",
+           "webhook, console",
            "f.yaml:19: connections.target: the environment variable URL is not set; set it or "
            "write ${URL:-default}",
            "f.yaml:20: log.level: \"loud\" is not known; expected one of trace, debug, info, "
@@ -716,4 +716,96 @@ TEST_CASE("nearest: few wrong letters are forgiven, other words are not") {
   CHECK(nearest("invoices", known).empty());
   CHECK(nearest("", known).empty());
   CHECK(nearest("x", {}).empty());
+}
+
+TEST_CASE("config: the routes of a webhook, each a pipeline of its own") {
+  const auto config = parse(R"(
+kafka: {brokers: a}
+pipelines:
+  - name: notify
+    topics: [db.public.statuses]
+    sink:
+      type: webhook
+      dead_letter_topic: undelivered
+      routes:
+        - match: {customer_id: 1, country: "D E"}
+          url: https://user:${PASSWORD}@one.example/hook?token=x
+          method: PUT
+          headers: {X-Api-Key: "${PASSWORD}"}
+          body: '{"status": {status}}'
+          timeout: 5s
+          max_in_flight: 1000
+          rate: 500
+          secret: ${PASSWORD}
+        - url: http://127.0.0.1:9101
+        - {name: archive, url: "http://[::1]/"}
+)",
+                            "f.yaml", variables({{"PASSWORD", "s3cret"}}));
+  INFO((config ? "" : to_string(config.error())));
+  REQUIRE(config);
+  CHECK(running_names(config->pipelines[0]) ==
+        Lines{"notify.country-D_E.customer_id-1", "notify.all", "notify.archive"});
+  const auto& sink = std::get<WebhookSink>(config->pipelines[0].sink);
+  CHECK(sink.dead_letter_topic == "undelivered");
+  const auto& route = sink.routes.at(0);
+  CHECK(route.match ==
+        std::map<std::string, std::string>{{"customer_id", "1"}, {"country", "D E"}});
+  CHECK(route.url == "https://user:s3cret@one.example/hook?token=x");
+  CHECK(route.method == "PUT");
+  CHECK(route.headers == std::map<std::string, std::string>{{"X-Api-Key", "s3cret"}});
+  CHECK(route.body == R"({"status": {status}})");
+  CHECK(route.timeout == std::chrono::seconds{5});
+  CHECK(route.max_in_flight == 1000);
+  CHECK(route.rate == 500);
+  CHECK(route.secret == "s3cret");
+  CHECK(sink.routes.at(1).rate == 0);
+}
+
+TEST_CASE("config: what is wrong with routes is told without what may be a secret") {
+  CHECK(mistakes(R"(kafka: {brokers: a}
+pipelines:
+  - name: notify
+    topics: [t]
+    sink:
+      type: webhook
+      routes:
+        - {match: {customer_id: 1}, url: "ftp://me:secret@h/"}
+        - {match: {customer_id: 1}, url: "http://h:99999/"}
+        - {name: "a b", url: "http://h/ x", timeout: 1ms, max_in_flight: 0, rate: 0}
+        - {name: b, url: "http://h", headers: {idempotency-key: secret, "a:b": c, X: "secret\r\n"}}
+        - {name: c, method: GET, uri: http://h}
+  - {name: notify.b, topics: [t], sink: {type: console}}
+  - {name: none, topics: [t], sink: {type: webhook, routes: []}}
+)") == Lines{
+           "f.yaml:8: pipelines[0].sink.routes[0].url: is not a URL of the web; expected http or "
+           "https, such as https://host/path",
+           "f.yaml:9: pipelines[0].sink.routes[1].url: is not a URL of the web; expected http or "
+           "https, such as https://host/path",
+           "f.yaml:9: pipelines[0].sink.routes[1]: called \"customer_id-1\", as the route on line "
+           "8 is; give each a name of its own",
+           "f.yaml:10: pipelines[0].sink.routes[2].name: \"a b\" is not a pipeline's name; "
+           "expected 1 to 100 letters, digits, dots, _ or -",
+           "f.yaml:10: pipelines[0].sink.routes[2].url: is not a URL of the web; expected http or "
+           "https, such as https://host/path",
+           "f.yaml:10: pipelines[0].sink.routes[2].timeout: \"1ms\" is out of range; expected "
+           "100ms to 10m",
+           "f.yaml:10: pipelines[0].sink.routes[2].max_in_flight: \"0\" is out of range; expected "
+           "1 to 10000",
+           "f.yaml:10: pipelines[0].sink.routes[2].rate: \"0\" is out of range; expected 1 to "
+           "1000000",
+           "f.yaml:11: pipelines[0].sink.routes[3].headers.idempotency-key: is set by Lockstep; "
+           "expected another header",
+           "f.yaml:11: pipelines[0].sink.routes[3].headers.a:b: is not a header's name; expected "
+           "letters, digits, - or _",
+           "f.yaml:11: pipelines[0].sink.routes[3].headers.X: is not a header's value; expected "
+           "one line of text",
+           "f.yaml:12: pipelines[0].sink.routes[4].url: missing; expected http or https, such as "
+           "https://host/path",
+           "f.yaml:12: pipelines[0].sink.routes[4].method: \"GET\" is not known; expected one of "
+           "POST, PUT, PATCH",
+           "f.yaml:12: pipelines[0].sink.routes[4].uri: unknown key; did you mean url?",
+           "f.yaml:13: pipelines[1].name: also the name of the pipeline on line 3; names must be "
+           "unique",
+           "f.yaml:14: pipelines[2].sink.routes: empty; expected at least one",
+       });
 }

@@ -68,6 +68,7 @@ const Environment no_variables{[](const std::string&) { return std::nullopt; }};
 /// The sinks that are not of type postgres, with what they require, by what their keys begin with.
 const std::map<std::string, std::string> other_sinks{
     {"pipelines[].sink.format", "type: console"},
+    {"pipelines[].sink.routes", "type: webhook"},
 };
 
 std::string sink_of(const std::string& key) {
@@ -86,6 +87,7 @@ lockstep::Result<Config, Errors> loaded(const std::string& key = "", const std::
   std::string log;
   std::string pipeline;
   std::string sink;
+  std::string route;
   std::string rule;
   std::string columns;
   std::string batch;
@@ -96,6 +98,7 @@ lockstep::Result<Config, Errors> loaded(const std::string& key = "", const std::
       {"log.", &log},
       {"pipelines[].sink.tables[].columns.", &columns},
       {"pipelines[].sink.tables[].", &rule},
+      {"pipelines[].sink.routes[].", &route},
       {"pipelines[].sink.", &sink},
       {"pipelines[].batch.", &batch},
       {"pipelines[].connector.", &connector},
@@ -112,6 +115,7 @@ lockstep::Result<Config, Errors> loaded(const std::string& key = "", const std::
   };
   const auto more = [](const std::string& text) { return text.empty() ? "" : ", " + text; };
   if (!columns.empty()) rule = "columns: {" + columns + "}";
+  if (sink_type == "type: webhook") sink = "routes: [{url: 'http://h'" + more(route) + "}]";
   if (!rule.empty()) sink = "tables: [{match: a.b, " + rule + "}]";
   return parse(
       "kafka: {brokers: a" + more(kafka) + "}\n" + map("http", http) + map("log", log) +
@@ -126,7 +130,9 @@ std::set<std::string> required_keys() {
   std::set<std::string> keys;
   for (const std::string yaml :
        {"log: {}", "kafka: {}\npipelines: [{}]", "kafka: {}\npipelines: [{sink: {}, source: {}}]",
-        "kafka: {}\npipelines: [{sink: {type: postgres, tables: [{}]}}]"}) {
+        "kafka: {}\npipelines: [{sink: {type: postgres, tables: [{}]}}]",
+        "kafka: {}\npipelines: [{sink: {type: webhook}}]",
+        "kafka: {}\npipelines: [{sink: {type: webhook, routes: [{}]}}]"}) {
     const auto config = parse(yaml, "f.yaml", no_variables);
     REQUIRE_FALSE(config);
     for (const auto& error : config.error()) {

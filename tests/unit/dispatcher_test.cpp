@@ -212,6 +212,7 @@ struct Later : TargetSink, LateSink {
     forgotten[topic] = generation;
   }
   bool settle(milliseconds) override { return true; }
+  std::string outage() const override { return {}; }
   /// Done with what it took as number `i`.
   void finish(std::size_t i) {
     const std::scoped_lock lock{target.mutex};

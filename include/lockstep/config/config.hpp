@@ -14,6 +14,7 @@
 #include "lockstep/model/batch.hpp"
 #include "lockstep/model/connector.hpp"
 #include "lockstep/model/result.hpp"
+#include "lockstep/model/route.hpp"
 #include "lockstep/model/tables.hpp"
 
 /// The YAML file of the daemon and its tools as checked values. Threads: free functions, safe from
@@ -50,13 +51,21 @@ struct Source {
   bool operator==(const Source&) const = default;
 };
 
+/// Changes as HTTP calls. Each route is a pipeline of its own: running_names().
+struct WebhookSink {
+  std::vector<WebhookRoute> routes;  ///< at least one; their names are unique
+  std::string dead_letter_topic = "lockstep.dead-letters";
+
+  bool operator==(const WebhookSink&) const = default;
+};
+
 struct Pipeline {
   std::string name;                 ///< unique; its consumer group is lockstep.<name>
   std::vector<std::string> topics;  ///< either these, or…
   std::string topics_pattern;       ///< …a regular expression that begins with ^
   Source source;
   ConnectorModes connector;  ///< of the topics' connector
-  std::variant<PostgresSink, ConsoleSink> sink;
+  std::variant<PostgresSink, ConsoleSink, WebhookSink> sink;
   BatchLimits batch;
 
   /// nullptr: another sink.
@@ -64,6 +73,9 @@ struct Pipeline {
 
   bool operator==(const Pipeline&) const = default;
 };
+
+/// The names of the pipelines that run for it: its own, or <name>.<route> for each route.
+std::vector<std::string> running_names(const Pipeline& pipeline);
 
 struct Kafka {
   std::string brokers;  ///< host:port, comma-separated

@@ -12,9 +12,12 @@ namespace lockstep::event {
 
 std::string_view name(Op op);  ///< create, update, read, delete, truncate
 
-/// Columns as the members of a JSON object. Numbers are written with the source's digits, NaN and
-/// infinities as texts; booleans and JSON are themselves; bytes are \x and hexadecimal digits; all
-/// else is PostgreSQL's text form. What the source did not send (TOAST) is left out.
+/// A value as JSON. Numbers are written with the source's digits, NaN and infinities as texts;
+/// booleans and JSON are themselves; bytes are \x and hexadecimal digits; all else is PostgreSQL's
+/// text form. The source has sent it.
+std::string value_to_json(const Column& column, const Cell& cell);
+
+/// Columns as the members of a JSON object. What the source did not send (TOAST) is left out.
 std::string row_to_json(const Layout& layout, std::span<const Cell> cells);
 
 /// One JSON object without line breaks, its members in this order:

@@ -61,9 +61,11 @@ using SinkPositions = std::map<TopicPartition, SinkPosition>;
 /// What a LateSink is done with: parts of slices that it was given, of one topic.
 struct LateAnswer {
   std::vector<Slice> slices;
-  std::uint64_t generation = 0;  ///< of the batch that they were in
-  std::uint64_t changes = 0;
-  std::vector<CommitTime> commit_times;  ///< of those, as far as they say
+  std::uint64_t generation = 0;                    ///< of the batch that they were in
+  std::uint64_t changes = 0;                       ///< applied
+  std::vector<CommitTime> commit_times{};          ///< of those, as far as they say
+  std::uint64_t letters = 0;                       ///< changes that became dead letters
+  std::map<std::string, std::uint64_t> skipped{};  ///< changes that are not for it, by rule
 };
 
 /// A sink that is done with changes later than it takes them, in any order.
@@ -83,8 +85,11 @@ class LateSink {
   /// What was taken of the topic with a generation before this one, or is yet to be, is not wanted
   /// any more: what has not begun is dropped. It is read and handed over again.
   virtual void forget(const std::string& topic, std::uint64_t generation) = 0;
-  /// Begins nothing until it returns, and waits until nothing runs; false after `timeout`.
+  /// Begins nothing until the next apply(), before which it is told what to forget; waits until
+  /// nothing runs; false after `timeout`.
   virtual bool settle(std::chrono::milliseconds timeout) = 0;
+  /// Why what was taken does not get on; empty: it does.
+  virtual std::string outage() const = 0;
 
  protected:
   ~LateSink() = default;

@@ -1,0 +1,290 @@
+#include "caller.hpp"
+
+#include <curl/curl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <optional>
+#include <stdexcept>
+#include <string_view>
+#include <system_error>
+#include <unordered_map>
+#include <utility>
+
+#include "request.hpp"
+
+namespace lockstep::webhook {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr milliseconds longest_wait{500};
+constexpr milliseconds connect_timeout{10'000};
+
+struct EasyDelete {
+  void operator()(CURL* handle) const noexcept { curl_easy_cleanup(handle); }
+};
+struct MultiDelete {
+  void operator()(CURLM* handle) const noexcept { curl_multi_cleanup(handle); }
+};
+struct ListDelete {
+  void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
+};
+using Easy = std::unique_ptr<CURL, EasyDelete>;
+using Multi = std::unique_ptr<CURLM, MultiDelete>;
+using HeaderList = std::unique_ptr<curl_slist, ListDelete>;
+
+class Descriptor {
+ public:
+  Descriptor(int fd, const char* what) : fd_{fd} {
+    if (fd_ < 0) throw std::system_error{errno, std::generic_category(), what};
+  }
+  ~Descriptor() { close(fd_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  operator int() const noexcept { return fd_; }
+
+ private:
+  const int fd_;
+};
+
+void start_library() {
+  static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
+  if (started != CURLE_OK) throw std::runtime_error{"libcurl can't be started"};
+}
+
+std::size_t ignore(char*, std::size_t size, std::size_t count, void*) {
+  return size * count;
+}
+
+void add(HeaderList& list, const std::string& line) {
+  if (auto* const longer = curl_slist_append(list.get(), line.c_str())) {
+    static_cast<void>(list.release());
+    list.reset(longer);
+  }
+}
+
+bool is_same_name(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+           return (x | 0x20) == (y | 0x20);  // letters and '-' only
+         });
+}
+
+}  // namespace
+
+class Caller::Impl {
+ public:
+  explicit Impl(const WebhookRoute& route) : route_{route} {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = wake_;
+    epoll_ctl(epoll_, EPOLL_CTL_ADD, wake_, &event);
+    if (!multi_) throw std::runtime_error{"libcurl is out of memory"};
+    curl_multi_setopt(multi_.get(), CURLMOPT_SOCKETFUNCTION, &Impl::on_socket);
+    curl_multi_setopt(multi_.get(), CURLMOPT_SOCKETDATA, this);
+    curl_multi_setopt(multi_.get(), CURLMOPT_TIMERFUNCTION, &Impl::on_timer);
+    curl_multi_setopt(multi_.get(), CURLMOPT_TIMERDATA, this);
+    curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, static_cast<long>(route_.max_in_flight));
+    for (const auto& [name, value] : route_.headers) {
+      // curl takes a header that ends with ';' for one without a value.
+      fixed_headers_.push_back(value.empty() ? name + ";" : name + ": " + value);
+    }
+    const auto is_given = [&](std::string_view name) {
+      return std::any_of(route_.headers.begin(), route_.headers.end(),
+                         [&](const auto& header) { return is_same_name(header.first, name); });
+    };
+    if (!is_given("Content-Type")) fixed_headers_.emplace_back("Content-Type: application/json");
+    if (!is_given("User-Agent")) fixed_headers_.emplace_back("User-Agent: lockstep");
+    fixed_headers_.emplace_back("Expect:");  // no wait before a large body
+  }
+
+  ~Impl() {
+    for (auto& [easy, call] : calls_) curl_multi_remove_handle(multi_.get(), easy);
+  }
+
+  void begin(Id id, const std::string& body, const std::string& idempotency_key) {
+    Easy easy = take_handle();
+    if (!easy) return refuse(id);
+    HeaderList headers;
+    for (const auto& line : fixed_headers_) add(headers, line);
+    add(headers, "Idempotency-Key: " + idempotency_key);
+    if (!route_.secret.empty()) {
+      add(headers, "X-Lockstep-Signature: " + signature(route_.secret, body));
+    }
+    curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers.get());
+    curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+    curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDS, body.data());
+    auto* const handle = easy.get();
+    calls_.insert_or_assign(handle, Call{id, std::move(easy), std::move(headers)});
+    if (curl_multi_add_handle(multi_.get(), handle) != CURLM_OK) {
+      calls_.erase(handle);
+      refuse(id);
+    }
+  }
+
+  std::vector<Finished> wait(Time until) {
+    if (finished_.empty()) wait_for_sockets(until);
+    take_messages();
+    return std::exchange(finished_, {});
+  }
+
+  void wake() const noexcept {
+    const std::uint64_t one = 1;
+    // It can only fail because the counter is full, and then the waiter is awake already.
+    [[maybe_unused]] const auto written = write(wake_, &one, sizeof one);
+  }
+
+ private:
+  struct Call {
+    Id id;
+    Easy easy;
+    HeaderList headers;
+  };
+
+  /// With all that is the same for all calls.
+  Easy take_handle() {
+    if (!idle_.empty()) {
+      Easy easy = std::move(idle_.back());
+      idle_.pop_back();
+      return easy;
+    }
+    Easy easy{curl_easy_init()};
+    if (!easy) return easy;
+    const auto set = [&](CURLoption option, auto value) {
+      curl_easy_setopt(easy.get(), option, value);
+    };
+    set(CURLOPT_URL, route_.url.c_str());
+    set(CURLOPT_PROTOCOLS_STR, "http,https");
+    set(CURLOPT_POST, 1L);
+    set(CURLOPT_CUSTOMREQUEST, route_.method.c_str());
+    set(CURLOPT_NOSIGNAL, 1L);
+    set(CURLOPT_TCP_KEEPALIVE, 1L);
+    set(CURLOPT_TIMEOUT_MS, static_cast<long>(route_.timeout.count()));
+    set(CURLOPT_CONNECTTIMEOUT_MS,
+        static_cast<long>(std::min(route_.timeout, connect_timeout).count()));
+    set(CURLOPT_WRITEFUNCTION, &ignore);
+    if (route_.url.starts_with("https:")) set(CURLOPT_PIPEWAIT, 1L);  // one connection for many
+    return easy;
+  }
+
+  void refuse(Id id) { finished_.push_back({id, {"libcurl is out of memory", 0, {}}}); }
+
+  void wait_for_sockets(Time until) {
+    const auto now = Clock::now();
+    auto wake_at = std::min(until, now + longest_wait);
+    if (timer_) wake_at = std::min(wake_at, *timer_);
+    const auto timeout = std::max(milliseconds{0}, std::chrono::ceil<milliseconds>(wake_at - now));
+    std::array<epoll_event, 256> events{};
+    const int count =
+        epoll_wait(epoll_, events.data(), events.size(), static_cast<int>(timeout.count()));
+    int running = 0;
+    for (int i = 0; i < count; ++i) {
+      const auto& event = events[static_cast<std::size_t>(i)];
+      if (event.data.fd == wake_) {
+        std::uint64_t times = 0;
+        [[maybe_unused]] const auto taken = read(wake_, &times, sizeof times);
+        continue;
+      }
+      int what = 0;
+      if ((event.events & EPOLLIN) != 0) what |= CURL_CSELECT_IN;
+      if ((event.events & EPOLLOUT) != 0) what |= CURL_CSELECT_OUT;
+      if ((event.events & (EPOLLERR | EPOLLHUP)) != 0) what |= CURL_CSELECT_ERR;
+      curl_multi_socket_action(multi_.get(), event.data.fd, what, &running);
+    }
+    if (timer_ && *timer_ <= Clock::now()) {
+      timer_.reset();
+      curl_multi_socket_action(multi_.get(), CURL_SOCKET_TIMEOUT, 0, &running);
+    }
+  }
+
+  void take_messages() {
+    int left = 0;
+    while (const CURLMsg* const message = curl_multi_info_read(multi_.get(), &left)) {
+      if (message->msg != CURLMSG_DONE) continue;
+      CURL* const handle = message->easy_handle;
+      const CURLcode code = message->data.result;  // the message goes with its handle
+      Outcome outcome;
+      if (code != CURLE_OK) {
+        outcome.transport_error = curl_easy_strerror(code);
+      } else {
+        curl_off_t retry_after = 0;
+        curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &outcome.status);
+        curl_easy_getinfo(handle, CURLINFO_RETRY_AFTER, &retry_after);  // of a date, what is left
+        outcome.retry_after = std::chrono::seconds{std::max<curl_off_t>(0, retry_after)};
+      }
+      curl_multi_remove_handle(multi_.get(), handle);
+      const auto call = calls_.find(handle);
+      finished_.push_back({call->second.id, std::move(outcome)});
+      curl_easy_setopt(handle, CURLOPT_HTTPHEADER, nullptr);
+      curl_easy_setopt(handle, CURLOPT_POSTFIELDS, nullptr);
+      idle_.push_back(std::move(call->second.easy));
+      calls_.erase(call);
+    }
+  }
+
+  static int on_socket(CURL*, curl_socket_t socket, int what, void* self, void* known) {
+    auto& impl = *static_cast<Impl*>(self);
+    if (what == CURL_POLL_REMOVE) {
+      epoll_ctl(impl.epoll_, EPOLL_CTL_DEL, socket, nullptr);
+      return 0;
+    }
+    epoll_event event{};
+    if (what != CURL_POLL_OUT) event.events |= EPOLLIN;
+    if (what != CURL_POLL_IN) event.events |= EPOLLOUT;
+    event.data.fd = socket;
+    epoll_ctl(impl.epoll_, known == nullptr ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, socket, &event);
+    if (known == nullptr) curl_multi_assign(impl.multi_.get(), socket, self);
+    return 0;
+  }
+
+  static int on_timer(CURLM*, long timeout_ms, void* self) {
+    auto& timer = static_cast<Impl*>(self)->timer_;
+    timer.reset();
+    if (timeout_ms >= 0) timer = Clock::now() + milliseconds{timeout_ms};
+    return 0;
+  }
+
+  const WebhookRoute route_;
+  std::vector<std::string> fixed_headers_;
+  const Descriptor epoll_{epoll_create1(EPOLL_CLOEXEC), "epoll"};
+  const Descriptor wake_{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"};
+  std::optional<Time> timer_;  ///< when libcurl wants to be called
+  std::vector<Easy> idle_;
+  Multi multi_{curl_multi_init()};
+  std::unordered_map<CURL*, Call> calls_;  // before the multi handle ends, its calls do
+  std::vector<Finished> finished_;
+};
+
+Caller::Caller(const WebhookRoute& route) {
+  start_library();
+  impl_ = std::make_unique<Impl>(route);
+}
+Caller::~Caller() = default;
+
+void Caller::begin(Id id, const std::string& body, const std::string& idempotency_key) {
+  impl_->begin(id, body, idempotency_key);
+}
+std::vector<Caller::Finished> Caller::wait(Time until) {
+  return impl_->wait(until);
+}
+void Caller::wake() const noexcept {
+  impl_->wake();
+}
+
+std::string destination_of(const std::string& url) {
+  const auto scheme = url.find("://");
+  if (scheme == std::string::npos) return {};
+  const auto host = scheme + 3;
+  const auto end = std::min(url.find_first_of("/?#", host), url.size());
+  const auto at = url.rfind('@', end);
+  const auto begin = at != std::string::npos && at >= host && at < end ? at + 1 : host;
+  return url.substr(0, host) + url.substr(begin, end - begin);
+}
+
+}  // namespace lockstep::webhook

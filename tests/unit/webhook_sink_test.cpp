@@ -1,0 +1,341 @@
+// The sink against real HTTP servers; the pipeline's side of it is played here.
+#include <ctime>
+#include <deque>
+#include <mutex>
+
+#include "catch.hpp"
+#include "eventually.hpp"
+#include "lockstep/webhook/sink.hpp"
+#include "request.hpp"
+#include "web_server.hpp"
+
+using namespace lockstep;
+using lockstep::test::eventually;
+using lockstep::test::WebServer;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Reply = WebServer::Reply;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+const Relation statuses{"public", "statuses"};
+
+Column text_column(const std::string& name) {
+  Column column;
+  column.name = name;
+  column.type = ValueType::text;
+  return column;
+}
+const Layout of_key{{text_column("id")}};
+const Layout of_row{{text_column("id"), text_column("status")}};
+
+/// A batch of one partition, made change by change.
+class Filled {
+ public:
+  explicit Filled(std::int64_t begin, std::uint64_t generation = 0) : offset_{begin} {
+    batch_.generation = generation;
+    batch_.slices.push_back({{"db.public.statuses", 0}, NextOffset{begin}, {begin}, 0, ""});
+  }
+
+  Filled& add(const std::string& id, const std::string& status, Op op = Op::update) {
+    Change change;
+    change.op = op;
+    change.relation = &statuses;
+    change.offset = {offset_++};
+    change.source_ts_us = 1'795'294'979'436'641;
+    if (op != Op::truncate) {
+      change.key_layout = &of_key;
+      change.key = cells({id});
+      change.row_layout = &of_row;
+      change.row = cells({id, status});
+    }
+    batch_.changes.push_back(change);
+    batch_.origins.push_back({batch_.arena.copy("key " + id), "value", {}, {}});
+    batch_.slices.front().next = {offset_};
+    return *this;
+  }
+
+  const Batch& batch() const { return batch_; }
+
+ private:
+  std::span<const Cell> cells(const std::vector<std::string>& texts) {
+    std::vector<Cell> made;
+    for (const auto& text : texts) made.emplace_back(batch_.arena.copy(text));
+    return batch_.arena.copy(std::span<const Cell>{made});
+  }
+
+  Batch batch_;
+  std::int64_t offset_;
+};
+
+struct Fixture {
+  explicit Fixture(WebhookRoute route, std::size_t max_bytes = 64 * 1024 * 1024)
+      : sink{webhook::make_sink({"notify.all", std::move(route), max_bytes})} {
+    sink->late()->attach([] {},
+                         [this](std::span<const Letter> sent) -> Result<Done, std::string> {
+                           const std::scoped_lock lock{mutex};
+                           if (brokers_are_away) return std::string{"no brokers"};
+                           for (const auto& letter : sent) {
+                             letters.push_back(std::string{letter.key.value_or("")} + ": " +
+                                               std::string{letter.error});
+                           }
+                           return done;
+                         });
+  }
+
+  /// How many changes are answered for, also those that are no calls.
+  std::int64_t answered() {
+    for (auto& answer : sink->late()->take_answers()) {
+      for (const auto& slice : answer.slices) {
+        covered += slice.next.value - slice.expected->value;
+      }
+      of_generation[answer.generation] += answer.changes;
+      for (const auto& [rule, changes] : answer.skipped) skipped[rule] += changes;
+      dead += answer.letters;
+    }
+    return covered;
+  }
+  void await(std::int64_t changes) {
+    eventually(seconds{20}, std::to_string(changes) + " answered",
+               [&] { return answered() == changes; });
+  }
+
+  std::mutex mutex;
+  bool brokers_are_away = false;
+  std::vector<std::string> letters;
+  std::int64_t covered = 0;
+  std::uint64_t dead = 0;
+  std::map<std::uint64_t, std::uint64_t> of_generation;
+  std::map<std::string, std::uint64_t> skipped;
+  std::unique_ptr<Sink> sink;  // last: it calls the above
+};
+
+WebhookRoute to(const WebServer& server) {
+  WebhookRoute route;
+  route.name = "all";
+  route.url = server.url("/status");
+  route.body = "{status}";
+  route.timeout = seconds{5};
+  return route;
+}
+
+}  // namespace
+
+TEST_CASE("webhook sink: a change is a call, with what the route says; connections are kept") {
+  const WebServer server{[](const auto&, std::size_t) { return Reply{}; }};
+  auto route = to(server);
+  route.method = "PUT";
+  route.headers = {{"X-Api-Key", "one"}, {"content-type", "text/plain"}, {"X-Empty", ""}};
+  route.secret = "s3cret";
+  route.max_in_flight = 4;
+  Fixture f{route};
+  Filled filled{10};
+  for (int i = 0; i < 200; ++i) filled.add(std::to_string(i), "shipped");
+  REQUIRE(f.sink->apply(filled.batch()));
+  f.await(200);
+  CHECK(f.of_generation[0] == 200);
+
+  const auto calls = server.calls();
+  REQUIRE(calls.size() == 200);
+  CHECK(calls[0].method == "PUT");
+  CHECK(calls[0].target == "/status");
+  CHECK(calls[0].body == "\"shipped\"");
+  const auto headers = calls[0].headers;
+  CHECK(headers.at("x-api-key") == "one");
+  CHECK(headers.at("x-empty").empty());
+  CHECK(headers.at("content-type") == "text/plain");
+  CHECK(headers.at("idempotency-key") == "notify.all/db.public.statuses/0/10");
+  CHECK(headers.at("x-lockstep-signature") == webhook::signature("s3cret", "\"shipped\""));
+  CHECK(server.connections() <= 4);
+  CHECK(server.most_at_once() <= 4);
+}
+
+TEST_CASE("webhook sink: a thousand slow calls are under way at once") {
+  const WebServer server{[](const auto&, std::size_t) { return Reply{200, seconds{1}}; }};
+  auto route = to(server);
+  route.max_in_flight = 400;
+  Fixture f{route};
+  Filled filled{0};
+  for (int i = 0; i < 800; ++i) filled.add(std::to_string(i), "s");
+  const auto begin = Clock::now();
+  REQUIRE(f.sink->apply(filled.batch()));
+  CHECK(Clock::now() - begin < seconds{1});  // it has only taken them
+  f.await(800);
+  CHECK(server.most_at_once() > 300);
+  CHECK(Clock::now() - begin < seconds{10});
+}
+
+TEST_CASE("webhook sink: what fails is tried again, and the row's later changes wait for it") {
+  std::map<std::string, int> tries;
+  const WebServer server{[&](const WebServer::Call& call, std::size_t) {
+    const int before = tries[call.body]++;
+    if (call.body == "\"a1\"" && before == 0) return Reply{500};
+    if (call.body == "\"b1\"" && before == 0) return Reply{429, {}, {{"Retry-After", "1"}}};
+    return Reply{};
+  }};
+  Fixture f{to(server)};
+  REQUIRE(f.sink->apply(Filled{0}
+                            .add("a", "a1")
+                            .add("b", "b1")
+                            .add("a", "a2")
+                            .add("b", "b2")
+                            .add("c", "c1")
+                            .batch()));
+  f.await(5);
+  std::map<std::string, std::vector<std::string>> of_row;
+  std::map<std::string, std::set<std::string>> keys;
+  for (const auto& call : server.calls()) {
+    of_row[call.body.substr(1, 1)].push_back(call.body);
+    keys[call.body].insert(call.headers.at("idempotency-key"));
+  }
+  CHECK(of_row["a"] == std::vector<std::string>{"\"a1\"", "\"a1\"", "\"a2\""});
+  CHECK(of_row["b"] == std::vector<std::string>{"\"b1\"", "\"b1\"", "\"b2\""});
+  for (const auto& [body, of_body] : keys) CHECK(of_body.size() == 1);
+  CHECK(f.letters.empty());
+}
+
+TEST_CASE("webhook sink: a destination rests as long as it asks for, in seconds or as a date") {
+  const bool as_date = GENERATE(false, true);
+  const auto in_two_seconds = [&] {
+    if (!as_date) return std::string{"2"};
+    const std::time_t then = std::time(nullptr) + 3;  // its second may be over soon
+    std::array<char, 64> text{};
+    std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", std::gmtime(&then));
+    return std::string{text.data()};
+  };
+  const WebServer server{[&](const auto&, std::size_t nth) {
+    return nth == 0 ? Reply{503, {}, {{"Retry-After", in_two_seconds()}}} : Reply{};
+  }};
+  auto route = to(server);
+  route.max_in_flight = 1;
+  Fixture f{route};
+  REQUIRE(f.sink->apply(Filled{0}.add("a", "a").add("b", "b").batch()));
+  f.await(2);
+  const auto calls = server.calls();
+  REQUIRE(calls.size() == 3);
+  CHECK(calls[1].at - calls[0].at >= milliseconds{1500});
+  CHECK(calls[1].at - calls[0].at < seconds{6});
+}
+
+TEST_CASE("webhook sink: what is refused for good is a dead letter, once the brokers have it") {
+  const WebServer server{[&](const WebServer::Call& call, std::size_t) {
+    return Reply{call.body == "\"bad\"" ? 400 : 200};
+  }};
+  auto route = to(server);
+  Fixture f{route};
+  f.brokers_are_away = true;
+  REQUIRE(f.sink->apply(Filled{0}.add("a", "bad").add("a", "good").add("b", "good").batch()));
+  f.await(2);
+  {
+    const std::scoped_lock lock{f.mutex};
+    f.brokers_are_away = false;
+  }
+  f.await(3);
+  CHECK(f.letters == std::vector<std::string>{"key a: HTTP 400"});
+  CHECK(f.dead == 1);
+  CHECK(f.of_generation[0] == 2);
+  CHECK(server.calls().size() == 3);
+}
+
+TEST_CASE("webhook sink: a dead destination costs bounded memory, and gets all once it is back") {
+  auto server = std::make_unique<WebServer>([](const auto&, std::size_t) { return Reply{500}; });
+  const int port = server->port();
+  auto route = to(*server);
+  Fixture f{route};
+  std::int64_t given = 0;
+  Result<Done, SinkError> last = done;
+  while (last) {
+    REQUIRE(given < 50'000);
+    Filled filled{given};
+    for (int i = 0; i < 1000; ++i) filled.add(std::to_string(given + i), "s");
+    last = f.sink->apply(filled.batch());
+    if (last) given += 1000;
+  }
+  CHECK(given == 10'000);
+  CHECK(last.error().kind == SinkError::Kind::busy);
+  CHECK_THAT(last.error().message, ContainsSubstring("10000 changes wait for http://127.0.0.1:"));
+  CHECK_THAT(last.error().message, ContainsSubstring("HTTP 500"));
+  eventually(seconds{10}, "the outage is noticed",
+             [&] { return !f.sink->late()->outage().empty(); });
+  CHECK_THAT(f.sink->late()->outage(), ContainsSubstring("HTTP 500"));
+  const auto tried = server->calls().size();
+  server.reset();
+  server = std::make_unique<WebServer>([](const auto&, std::size_t) { return Reply{}; }, port);
+  f.await(given);
+  CHECK(tried < 100);
+  CHECK(server->taken() == 10'000);
+  CHECK(f.sink->late()->outage().empty());
+  CHECK(f.letters.empty());
+}
+
+TEST_CASE("webhook sink: a call that takes too long is broken off and tried again") {
+  const WebServer server{[](const auto&, std::size_t nth) {
+    return Reply{200, nth == 0 ? seconds{3} : seconds{0}};
+  }};
+  auto route = to(server);
+  route.timeout = milliseconds{300};
+  Fixture f{route};
+  REQUIRE(f.sink->apply(Filled{0}.add("a", "a").batch()));
+  f.await(1);
+  CHECK(server.calls().size() == 2);
+}
+
+TEST_CASE("webhook sink: what is not for it is passed by, and answered for at once") {
+  const WebServer server{[](const auto&, std::size_t) { return Reply{}; }};
+  auto route = to(server);
+  route.match = {{"status", "mine"}};
+  Fixture f{route};
+  REQUIRE(f.sink->apply(Filled{0}.add("a", "mine").add("b", "other").add("c", "x").batch()));
+  f.await(3);
+  CHECK(server.calls().size() == 1);
+  CHECK(f.skipped == std::map<std::string, std::uint64_t>{{"no_route", 2}});
+}
+
+TEST_CASE("webhook sink: a truncate comes after all before it and before all behind it") {
+  const WebServer server{[](const auto&, std::size_t) { return Reply{200, milliseconds{100}}; }};
+  auto route = to(server);
+  route.body.clear();
+  Fixture f{route};
+  REQUIRE(f.sink->apply(
+      Filled{0}.add("a", "1").add("b", "1").add("", "", Op::truncate).add("a", "2").batch()));
+  f.await(4);
+  const auto calls = server.calls();
+  REQUIRE(calls.size() == 4);
+  CHECK_THAT(calls[2].body, ContainsSubstring("\"op\":\"truncate\""));
+  CHECK(calls[2].at - calls[1].at >= milliseconds{100});
+  CHECK(calls[3].at - calls[2].at >= milliseconds{100});
+}
+
+TEST_CASE("webhook sink: what is forgotten is not begun any more, what runs is answered for") {
+  const WebServer server{[](const auto&, std::size_t) { return Reply{200, milliseconds{500}}; }};
+  auto route = to(server);
+  route.max_in_flight = 1;
+  Fixture f{route};
+  LateSink& late = *f.sink->late();
+  REQUIRE(f.sink->apply(Filled{0, 1}.add("a", "a1").add("a", "a2").add("b", "b").batch()));
+  eventually(seconds{5}, "one is under way", [&] { return server.calls().size() == 1; });
+  CHECK(late.settle(seconds{5}));
+  late.forget("db.public.statuses", 2);
+  REQUIRE(f.sink->apply(Filled{0, 1}.add("late", "late").batch()));  // taken, and forgotten
+  REQUIRE(f.sink->apply(Filled{0, 2}.add("a", "a1").add("a", "a2").add("b", "b").batch()));
+  f.await(1 + 3);
+  CHECK(f.of_generation == std::map<std::uint64_t, std::uint64_t>{{1, 1}, {2, 3}});
+  CHECK(server.calls().size() == 4);
+  CHECK_FALSE([&] {
+    REQUIRE(f.sink->apply(Filled{3, 2}.add("c", "c").batch()));
+    eventually(seconds{5}, "one is under way", [&] { return server.calls().size() == 5; });
+    return late.settle(milliseconds{10});
+  }());
+}
+
+TEST_CASE("webhook sink: it ends at once, whatever is under way") {
+  const WebServer server{[](const auto&, std::size_t) { return Reply{200, seconds{60}}; }};
+  const auto begin = Clock::now();
+  {
+    Fixture f{to(server)};
+    REQUIRE(f.sink->apply(Filled{0}.add("a", "a").add("b", "b").batch()));
+    eventually(seconds{5}, "both are under way", [&] { return server.calls().size() == 2; });
+  }
+  CHECK(Clock::now() - begin < seconds{5});
+}
