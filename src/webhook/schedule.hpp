@@ -67,6 +67,7 @@ class Schedule {
   bool is_in_flight(Id id) const { return items_.at(id).place == Place::in_flight; }
   std::size_t in_flight() const noexcept { return in_flight_; }
   const std::optional<Outage>& outage() const noexcept { return outage_; }
+  Time rests_until() const noexcept { return rests_until_; }
 
   static constexpr Backoff backoff{std::chrono::milliseconds{500}, std::chrono::seconds{60}};
   static constexpr Backoff probe_backoff{std::chrono::seconds{1}, std::chrono::seconds{30}};

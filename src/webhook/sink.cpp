@@ -324,16 +324,19 @@ class WebhookSink : public Sink, public LateSink {
     const auto now = Clock::now();
     if (verdict.kind != Verdict::Kind::done) last_error_ = verdict.cause;
     switch (verdict.kind) {
-      case Verdict::Kind::done: {
+      case Verdict::Kind::done:
         schedule_.answered(id);
         answer(id, false);
         return;
-      }
       case Verdict::Kind::undeliverable:
         schedule_.answered(id);
         condemn(id, verdict.cause);
         return;
       case Verdict::Kind::rest:
+        if (schedule_.rests_until() <= now) {
+          spdlog::info("destination wants no calls for a while pipeline={} destination={} for_s={}",
+                       config_.pipeline, destination_, verdict.rest.count());
+        }
         schedule_.rest(id, now, verdict.rest);
         drop_if_forgotten(id);
         return;

@@ -151,7 +151,7 @@ TEST_CASE("webhook sink: a change is a call, with what the route says; connectio
   CHECK(server.most_at_once() <= 4);
 }
 
-TEST_CASE("webhook sink: a thousand slow calls are under way at once") {
+TEST_CASE("webhook sink: hundreds of slow calls are under way at once") {
   const WebServer server{[](const auto&, std::size_t) { return Reply{200, seconds{1}}; }};
   auto route = to(server);
   route.max_in_flight = 400;
