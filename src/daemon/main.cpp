@@ -136,7 +136,7 @@ void keep_freed_memory() {
   mallopt(M_TOP_PAD, 4 * 1024 * 1024);
 }
 
-/// Webhooks may have thousands of connections; systemd starts programs with 1024 files.
+/// Webhooks may have thousands of connections; shells start programs with 1024 files.
 void raise_file_limit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
