@@ -205,7 +205,8 @@ Result<std::vector<Table>, kafka::KafkaError> look_at_topics(const kafka::Consum
 bool check(const config::Config& config, const config::Pipeline& pipeline) {
   const auto names = config::running_names(pipeline);
   for (const auto& name : names) {
-    std::cout << "pipeline " << name << " (consumer group lockstep." << name << ")\n";
+    const auto group = consumer_config(config, pipeline, name).group;
+    std::cout << "pipeline " << name << " (consumer group " << group << ")\n";
   }
   const auto consumer = consumer_config(config, pipeline, names.front());
 

@@ -138,8 +138,8 @@ Result<std::string, NoBody> body_of(std::string_view form, const Change& change,
       body += "null";
     } else if (looked.fit == Fit::not_sent) {
       return NoBody{"the source has not sent " + std::string{column} +
-                    ", a large value that the update left as it was; ALTER TABLE … REPLICA "
-                    "IDENTITY FULL makes it"};
+                    ", a large value that the update left as it was: ALTER TABLE … "
+                    "REPLICA IDENTITY FULL makes the source send it"};
     } else {
       return NoBody{"the body asks for " + std::string{column} + ", which is no column of " +
                     to_string(*change.relation)};
