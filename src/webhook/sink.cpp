@@ -66,7 +66,7 @@ std::optional<std::string> owned(std::optional<std::string_view> text) {
 }
 
 /// Without a key nothing says which row it is: then the partition's order is kept.
-std::string key_of(const Change& change) {
+std::string order_key_of(const Change& change) {
   if (change.op == Op::truncate || !change.has_key || change.key_layout == nullptr) {
     return std::to_string(change.partition);
   }
@@ -93,7 +93,7 @@ class WebhookSink : public Sink, public LateSink {
         calling_{[this] { make_calls(); }},
         delivering_{[this] { deliver_letters(); }} {}
 
-  ~WebhookSink() {
+  ~WebhookSink() override {
     {
       const Lock lock{mutex_};
       closing_ = true;
@@ -233,7 +233,7 @@ class WebhookSink : public Sink, public LateSink {
     call.portion = std::move(portion);
     call.offset = change.offset;
     call.generation = batch.generation;
-    call.key = key_of(change);
+    call.key = order_key_of(change);
     call.alone = change.op == Op::truncate;
     call.record_key = owned(origin.key);
     call.record_value = owned(origin.value);
