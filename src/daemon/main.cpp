@@ -177,8 +177,10 @@ Result<Web, std::string> serve(const config::Config& whole, pipeline::Registry& 
       web.feed);
   std::map<std::string, source::PipelineSource> sources;
   for (const auto& pipeline : whole.pipelines) {
-    sources[pipeline.name] = {pipeline.source.url, pipeline.source.signals,
-                              daemon::consumer_config(whole, pipeline)};
+    for (const auto& name : config::running_names(pipeline)) {
+      sources[name] = {pipeline.source.url, pipeline.source.signals,
+                       daemon::consumer_config(whole, pipeline, name)};
+    }
   }
   web.source = std::make_unique<source::Source>(std::move(sources), pipelines);
   auto routes = http::pipeline_routes(pipelines, LOCKSTEP_VERSION);
