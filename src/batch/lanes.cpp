@@ -28,11 +28,13 @@ std::optional<std::size_t> Lanes::find(std::string_view topic) const {
 
 // ---- What goes to a writer next
 
-std::optional<std::size_t> Lanes::next_ready(Time now, const Lane::Remaining& remaining) const {
+std::optional<std::size_t> Lanes::next_ready(Time now, const Lane::Remaining& remaining,
+                                             const Admits& admits) const {
   const bool hurry = bytes_ > budget_ / 2;
   std::optional<std::size_t> next;
   for (const auto i : active_) {
     if (next && entries_[i]->served >= entries_[*next]->served) continue;
+    if (admits && !admits(entries_[i]->lane)) continue;
     // What is not read can't be filled further.
     if (entries_[i]->lane.ready(now, hurry || !entries_[i]->wanted, remaining)) next = i;
   }
@@ -78,14 +80,20 @@ void Lanes::settle(std::size_t index) {
     rereads_.erase(index);
   }
   const std::size_t queued = entry.lane.queued();
-  const bool supplied = queued >= enough_batches && bytes >= share() / enough_share;
-  const bool used_up = queued < enough_batches || bytes < share() / enough_share / 2;
+  const bool supplied = !gathers_ && queued >= enough_batches && bytes >= share() / enough_share;
+  const bool used_up = gathers_ || queued < enough_batches || bytes < share() / enough_share / 2;
   const bool has_room =
       entry.wanted ? bytes < share() && !supplied : bytes <= share() / 2 && used_up;
   const bool wanted = entry.lane.takes_records() && has_room;
   if (wanted == entry.wanted) return;
   entry.wanted = wanted;
   turned_.push_back(index);
+}
+
+bool Lanes::is_full() const {
+  return over_budget() || std::any_of(active_.begin(), active_.end(), [&](std::size_t i) {
+           return !entries_[i]->wanted && entries_[i]->lane.takes_records();
+         });
 }
 
 std::vector<std::size_t> Lanes::rereads(Time now) const {

@@ -23,6 +23,11 @@ std::string utc(std::int64_t ts_us) {
   return std::string{text, size} + "." + std::string(3 - fraction.size(), '0') + fraction + "Z";
 }
 
+std::string utc(std::chrono::system_clock::time_point time) {
+  return utc(
+      std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count());
+}
+
 Json offset(const std::optional<NextOffset>& next) {
   return next ? Json(next->value) : Json(nullptr);
 }
@@ -51,6 +56,7 @@ Json table(const pipeline::LaneStatus& lane) {
                                                 {"offset", lane.stopped_by->offset.value}}
                                          : Json(nullptr)},
           {"for_s", rounded(lane.trouble_s)},
+          {"gathers", lane.gathers},
           {"tries", lane.failures},
           {"applied", lane.changes},
           {"changes_per_s", rounded(lane.changes_per_s)},
@@ -60,6 +66,25 @@ Json table(const pipeline::LaneStatus& lane) {
           {"waiting_batches", lane.batches},
           {"in_flight_s", lane.in_flight_s ? Json(rounded(*lane.in_flight_s)) : Json(nullptr)},
           {"partitions", std::move(partitions)}};
+}
+
+Json gate_json(const pipeline::GateStatus& gate) {
+  Json json{{"count", gate.count},
+            {"max_event", gate.max_event},
+            {"window_start", gate.window_start ? Json(utc(*gate.window_start)) : Json(nullptr)},
+            {"max_time_s", rounded(std::chrono::duration<double>(gate.max_time).count())},
+            {"loading", gate.is_loading},
+            {"last_load", nullptr},
+            {"redis", {{"reachable", gate.store_outage.empty()}, {"cause", gate.store_outage}}},
+            {"last_error", nullptr}};
+  if (const auto& load = gate.last_load) {
+    json["last_load"] = {
+        {"begun", utc(load->begun)}, {"ended", utc(load->ended)}, {"events", load->events}};
+  }
+  if (const auto& error = gate.last_error) {
+    json["last_error"] = {{"cause", error->cause}, {"at", utc(error->at)}};
+  }
+  return json;
 }
 
 Json pipeline_json(const View& view) {
@@ -87,6 +112,7 @@ Json pipeline_json(const View& view) {
                       {"dead_letters", counters.dead_letters},
                       {"parked", counters.parked},
                       {"skipped", counters.skipped}};
+  if (status.gate) json["threshold"] = gate_json(*status.gate);
   json["seconds_spent"] = stages(status.spent);
   json["recently_of_a_second"] = stages(status.recent);
   json["tables"] = Json::array();

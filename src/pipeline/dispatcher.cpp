@@ -54,9 +54,11 @@ void Dispatcher::hand_over(Time now, const KnownEnd& known_end) {
     }
     return records;
   };
+  Lanes::Admits admits;
+  if (gate_ != nullptr) admits = [&](const Lane& lane) { return gate_->admits(lane.topic()); };
   if (late_ != nullptr) tell_generations();
   while (writers_.has_free(now)) {
-    const auto next = lanes_.next_ready(now, remaining);
+    const auto next = lanes_.next_ready(now, remaining, admits);
     if (!next) return;
     auto batch = lanes_.change(*next)->take(now);
     batch->taken = now;

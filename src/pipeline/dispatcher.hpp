@@ -9,6 +9,7 @@
 #include "assignment.hpp"
 #include "lockstep/batch/lanes.hpp"
 #include "lockstep/batch/ledger.hpp"
+#include "lockstep/pipeline/gate.hpp"
 #include "lockstep/pipeline/status.hpp"
 #include "report.hpp"
 #include "writers.hpp"
@@ -26,7 +27,8 @@ class Dispatcher {
   using KnownEnd = std::function<std::optional<NextOffset>(const TopicPartition&)>;
 
   Dispatcher(std::string pipeline, Lanes& lanes, Ledger& ledger, Letterbox& letterbox,
-             Writers& writers, Assignment& assignment, Report& report, LateSink* late = nullptr)
+             Writers& writers, Assignment& assignment, Report& report, LateSink* late = nullptr,
+             const Gate* gate = nullptr)
       : pipeline_{std::move(pipeline)},
         lanes_{lanes},
         ledger_{ledger},
@@ -34,7 +36,8 @@ class Dispatcher {
         writers_{writers},
         assignment_{assignment},
         report_{report},
-        late_{late} {}
+        late_{late},
+        gate_{gate} {}
 
   void hand_over(Time now, const KnownEnd& known_end);
   void take_answers(Time now);
@@ -83,6 +86,7 @@ class Dispatcher {
   Assignment& assignment_;
   Report& report_;
   LateSink* const late_;             ///< the writers' only sink, if it is one
+  const Gate* const gate_;           ///< nullptr: nothing is held back
   std::vector<std::uint64_t> told_;  ///< to it, by lane: the generation
   Time last_applied_;                ///< when a change was, of any table
   std::vector<Skip> skips_;

@@ -147,6 +147,9 @@ void Intake::keep(Batch& batch, Ledger::Entry& entry, const Record& record,
       }
       slice.relation = change->relation;
     }
+    if (gate_ != nullptr && record.raw.value) {
+      gate_->came(slice.partition, record.offset, change);
+    }
     batch.changes.push_back(*change);
     if (keeps_origins_) batch.origins.push_back(origin_of(record, batch.arena));
   } else if (const auto* skipped = std::get_if<debezium::Skipped>(&decoded)) {
@@ -311,7 +314,8 @@ void Intake::put_letter(Batch& batch, Ledger::Entry& entry, const Record& record
   letter.error = batch.arena.copy(fault.cause);
   letter.row_key = batch.arena.copy(fault.row_key);
   batch.letters.push_back(letter);
-  advance(batch, entry, record);
+  const Slice& slice = advance(batch, entry, record);
+  if (gate_ != nullptr && record.raw.value) gate_->came(slice.partition, record.offset, nullptr);
   report_.letter(letter);
 }
 

@@ -13,6 +13,7 @@
 #include "lockstep/batch/ledger.hpp"
 #include "lockstep/batch/letterbox.hpp"
 #include "lockstep/debezium/decoder.hpp"
+#include "lockstep/pipeline/gate.hpp"
 #include "report.hpp"
 
 namespace lockstep::pipeline {
@@ -26,15 +27,17 @@ class Intake {
   using Time = std::chrono::steady_clock::time_point;
 
   /// `keeps_origins`: of what has happened, not of how the rows are in the end, the batches tell:
-  /// with the record that each change was made of, each delete, and no tombstone.
+  /// with the record that each change was made of, each delete, and no tombstone. The gate is told
+  /// of each change that comes, but for tombstones.
   Intake(debezium::Decoder& decoder, Lanes& lanes, Ledger& ledger, Letterbox& letterbox,
-         Report& report, bool keeps_origins = false)
+         Report& report, bool keeps_origins = false, Gate* gate = nullptr)
       : decoder_{decoder},
         lanes_{lanes},
         ledger_{ledger},
         letterbox_{letterbox},
         report_{report},
-        keeps_origins_{keeps_origins} {}
+        keeps_origins_{keeps_origins},
+        gate_{gate} {}
 
   struct Record {
     debezium::RawRecord raw;
@@ -90,6 +93,7 @@ class Intake {
   Letterbox& letterbox_;
   Report& report_;
   const bool keeps_origins_;
+  Gate* const gate_;                             ///< nullptr: none
   std::map<std::string, int> partition_counts_;  ///< of topics where it mattered
 };
 

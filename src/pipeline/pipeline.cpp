@@ -58,14 +58,15 @@ const std::string unreadable =
 
 class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
  public:
-  Impl(PipelineConfig config, std::vector<std::unique_ptr<Sink>> sinks)
+  Impl(PipelineConfig config, std::vector<std::unique_ptr<Sink>> sinks, std::unique_ptr<Gate> gate)
       : mailbox{wakeup_},
         config_{std::move(config)},
-        lanes_{config_.limits},
+        gate_{std::move(gate)},
+        lanes_{config_.limits, gate_ != nullptr},
         letterbox_{config_.dead_letters.per_minute},
         report_{config_.name, lanes_, ledger_, Clock::now(), config_.on_applied},
         decoder_{config_.connector, config_.keeps_origins},
-        intake_{decoder_, lanes_, ledger_, letterbox_, report_, config_.keeps_origins},
+        intake_{decoder_, lanes_, ledger_, letterbox_, report_, config_.keeps_origins, gate_.get()},
         late_{sinks.front()->late()},
         writers_{config_.name, std::move(sinks), [this] { wakeup_.notify(); },
                  [this](const Batch& batch) {
@@ -73,9 +74,10 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
                  }},
         assignment_{config_.name,         lanes_, ledger_, letterbox_, decoder_, writers_,
                     config_.has_positions},
-        dispatcher_{config_.name, lanes_,      ledger_, letterbox_,
-                    writers_,     assignment_, report_, late_} {
+        dispatcher_{config_.name, lanes_,  ledger_, letterbox_, writers_,
+                    assignment_,  report_, late_,   gate_.get()} {
     config_.consumer.wake_fd = wakeup_.fd();
+    if (gate_) gate_->attach([this] { wakeup_.notify(); });
     if (late_ == nullptr) return;
     late_->attach([this] { wakeup_.notify(); },
                   [this](std::span<const Letter> letters) {
@@ -183,6 +185,7 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
   }
 
   void hand_over() {
+    if (gate_) gate_->follow(lanes_, ledger_, now_);
     dispatcher_.hand_over(now_, [this](const auto& tp) { return consumer_->known_end(tp); });
   }
 
@@ -224,11 +227,13 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
     at(writers_.next_free_at(now_));
     at(assignment_.next_at(now_));
     at(report_.next_tick());
+    if (gate_) at(gate_->next_at());
     return next;
   }
 
   void on_assigned(const std::vector<TopicPartition>& partitions) override {
     intake_.forget_partition_counts();
+    if (gate_) gate_->assigned(partitions, Clock::now());
     assignment_.assigned(partitions, Clock::now());
   }
 
@@ -278,7 +283,8 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
   void read_mail() {
     for (auto& letter : mailbox.take()) {
       if (auto* const question = std::get_if<Mailbox::Question>(&letter)) {
-        auto status = report_.status(consumer_.get(), writers_, assignment_.size(), now_);
+        auto status =
+            report_.status(consumer_.get(), writers_, assignment_.size(), now_, gate_.get());
         if (late_ != nullptr && status.target_outage.empty()) {
           status.target_outage = late_->outage();
         }
@@ -339,6 +345,7 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
 
   PipelineConfig config_;
   Clock::time_point now_ = Clock::now();  // of this round
+  const std::unique_ptr<Gate> gate_;      // nullptr: nothing is held back
   Lanes lanes_;
   Ledger ledger_;
   Letterbox letterbox_;
@@ -356,8 +363,9 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
   std::optional<Clock::time_point> busy_at_;
 };
 
-Pipeline::Pipeline(PipelineConfig config, std::vector<std::unique_ptr<Sink>> sinks)
-    : impl_{std::make_unique<Impl>(std::move(config), std::move(sinks))} {}
+Pipeline::Pipeline(PipelineConfig config, std::vector<std::unique_ptr<Sink>> sinks,
+                   std::unique_ptr<Gate> gate)
+    : impl_{std::make_unique<Impl>(std::move(config), std::move(sinks), std::move(gate))} {}
 Pipeline::~Pipeline() = default;
 
 Result<Done, std::string> Pipeline::run(const std::stop_token& stop) {

@@ -18,7 +18,8 @@ class Registry::Running {
  public:
   explicit Running(Recipe made_of)
       : recipe{std::move(made_of)},
-        pipeline{std::make_shared<Pipeline>(recipe.config, recipe.make_sinks())},
+        pipeline{std::make_shared<Pipeline>(recipe.config, recipe.make_sinks(),
+                                            recipe.make_gate ? recipe.make_gate() : nullptr)},
         thread_{[this](const std::stop_token& stop) { run(stop); }} {}
 
   void request_stop() { thread_.request_stop(); }

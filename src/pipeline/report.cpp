@@ -231,7 +231,7 @@ std::int64_t Report::lag(const kafka::Consumer* consumer) const {
 }
 
 PipelineStatus Report::status(const kafka::Consumer* consumer, const Writers& writers,
-                              std::size_t assigned, Time now) {
+                              std::size_t assigned, Time now, const Gate* gate) {
   PipelineStatus status;
   status.name = pipeline_;
   status.assigned = assigned;
@@ -255,10 +255,12 @@ PipelineStatus Report::status(const kafka::Consumer* consumer, const Writers& wr
   status.record_decode = record_decode_;
   status.batch_apply = batch_apply_;
   status.batch_commit = batch_commit_;
+  if (gate != nullptr) status.gate = gate->status();
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     const Lane& lane = lanes_[i];
     LaneStatus& of = status.lanes.emplace_back();
     of.topic = lane.topic();
+    of.gathers = gate != nullptr && !gate->admits(lane.topic());
     of.state = lane.state();
     if (const auto& trouble = lane.trouble()) {
       of.cause = trouble->cause;
@@ -294,7 +296,7 @@ void Report::look_for_stalled(PipelineStatus& status, Time now) {
       lag += partition.lag;
       if (partition.applied) behind.applied += partition.applied->value;
     }
-    if (lag == 0) {
+    if (lag == 0 || status.lanes[i].gathers) {
       behind_.erase(i);
       continue;
     }
@@ -312,6 +314,10 @@ std::string bottleneck(const PipelineStatus& status) {
   if (!status.kafka_reachable) return "Kafka does not answer";
   if (!status.target_outage.empty()) return "the target is unavailable: " + status.target_outage;
   if (status.lag == 0) return "nothing is behind";
+  if (status.gate && !status.gate->is_loading) {
+    return std::to_string(status.gate->count) + " changes are gathered, the load begins with the " +
+           std::to_string(status.gate->max_event + 1) + "th, or when its time has come";
+  }
   const auto stopped =
       std::count_if(status.lanes.begin(), status.lanes.end(),
                     [](const LaneStatus& lane) { return lane.state != Lane::State::reading; });

@@ -13,6 +13,7 @@
 #include "lockstep/batch/ledger.hpp"
 #include "lockstep/debezium/decoder.hpp"
 #include "lockstep/kafka/consumer.hpp"
+#include "lockstep/pipeline/gate.hpp"
 #include "lockstep/pipeline/status.hpp"
 #include "writers.hpp"
 
@@ -65,7 +66,7 @@ class Report {
   void tell_progress(const kafka::Consumer* consumer, Time now);
 
   PipelineStatus status(const kafka::Consumer* consumer, const Writers& writers,
-                        std::size_t assigned, Time now);
+                        std::size_t assigned, Time now, const Gate* gate = nullptr);
 
  private:
   void count(std::size_t lane, std::size_t changes, const std::vector<CommitTime>& times);

@@ -11,6 +11,7 @@
 
 using namespace lockstep;
 using namespace lockstep::http;
+using lockstep::pipeline::GateStatus;
 using std::chrono::seconds;
 using Reasons = std::vector<std::string>;
 
@@ -118,6 +119,8 @@ TEST_CASE("bottleneck: what takes the time is named") {
   CHECK(said().find("the target takes 85 % of the time to make commits durable") == 0);
   status.recent = {.lock = 2};
   CHECK(said().find("the connections to the target wait 100 %") == 0);
+  status.gate = GateStatus{.count = 7, .max_event = 10};
+  CHECK(said().find("7 changes are gathered, the load begins with the 11th") == 0);
   status.target_outage = "refused";
   CHECK(said() == "the target is unavailable: refused");
 }

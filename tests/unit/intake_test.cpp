@@ -518,3 +518,40 @@ TEST_CASE("intake: a key that has got other columns stops the lane while rows ar
   CHECK_THAT(f.lane().trouble()->cause,
              ContainsSubstring("rows are parked by other key columns (id, region)"));
 }
+
+namespace {
+
+/// Notes what comes.
+struct NotingGate : Gate {
+  void attach(std::function<void()>) override {}
+  void assigned(const std::vector<TopicPartition>&, Time) override {}
+  void came(const TopicPartition& partition, RecordOffset offset, const Change* change) override {
+    events.push_back(to_string(partition, offset) + (change == nullptr ? " letter" : ""));
+  }
+  void follow(const Lanes&, const Ledger&, Time) override {}
+  std::optional<Time> next_at() const override { return std::nullopt; }
+  bool admits(std::string_view) const override { return true; }
+  GateStatus status() const override { return {}; }
+  std::vector<std::string> events;
+};
+
+}  // namespace
+
+TEST_CASE("intake: a gate is told of changes and letters, not of tombstones") {
+  IntakeFixture f{std::size_t{10}};
+  NotingGate gate;
+  Intake intake{f.decoder, f.lanes, f.ledger, f.letterbox, f.report, false, &gate};
+  std::int64_t offset = 10;
+  for (
+      const std::optional<std::string>& value :
+      {std::optional{row}, std::optional<std::string>{}, std::optional{truncation},
+       std::optional<std::string>{
+           R"({"before":null,"after":{"id":"x"},"source":{"schema":"public","table":"a"},"op":"?"})"}}) {
+    const ListHeaders headers{{}};
+    intake.accept(
+        {{f.tp.topic, key, value, &headers}, f.tp.partition, {offset++}},
+        [](const std::string&) { return 1; }, now);
+  }
+  CHECK(gate.events == std::vector<std::string>{"s.public.a[0]@10", "s.public.a[0]@12",
+                                                "s.public.a[0]@13 letter"});
+}

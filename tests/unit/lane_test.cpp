@@ -373,6 +373,34 @@ TEST_CASE("lanes: one with full batches enough for a writer is not read until on
   CHECK(lanes.wants_reading(i));
 }
 
+TEST_CASE("lanes: what gathers is read until its share is full, however many batches that is") {
+  Lanes lanes{limits(100), true};
+  const auto i = lanes.index_of("t");
+  for (int batch = 0; batch < 8; ++batch) {
+    const auto lane = lanes.change(i);
+    add(*lane.operator->(), start, 100, 500);
+  }
+  CHECK(lanes[i].queued() == 8);
+  CHECK(lanes.wants_reading(i));
+  CHECK_FALSE(lanes.is_full());
+  while (lanes.wants_reading(i)) grow(lanes, i, 100'000);
+  CHECK(lanes.is_full());
+  CHECK(lanes.bytes() < 1.2 * 1024 * 1024);
+}
+
+TEST_CASE("lanes: one that is not admitted has no turn, and takes none from the others") {
+  Lanes lanes{limits(100)};
+  const auto a = lanes.index_of("a");
+  const auto b = lanes.index_of("b");
+  grow(lanes, a, 10);
+  grow(lanes, b, 10);
+  const auto only = [](const std::string& topic) {
+    return [topic](const Lane& lane) { return lane.topic() == topic; };
+  };
+  CHECK(lanes.next_ready(start, nothing, only("b")) == b);
+  CHECK_FALSE(lanes.next_ready(start, nothing, only("c")));
+}
+
 TEST_CASE("lanes: one that holds its share is handed over before it is due: it grows no more") {
   Lanes lanes{limits(1'000'000, seconds{60})};
   const auto full = lanes.index_of("full");

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -27,8 +28,12 @@ class Lanes {
  public:
   using Time = Lane::Time;
 
-  explicit Lanes(BatchLimits limits)
-      : limits_{limits}, budget_{2 * limits.max_bytes}, share_{limits.max_bytes} {}
+  /// `gathers`: what they hold may have to wait for more, however many batches that is.
+  explicit Lanes(BatchLimits limits, bool gathers = false)
+      : limits_{limits},
+        gathers_{gathers},
+        budget_{2 * limits.max_bytes},
+        share_{limits.max_bytes} {}
 
   /// The lane of the topic, made if there is none. Indexes and addresses stay.
   std::size_t index_of(std::string_view topic);
@@ -53,7 +58,10 @@ class Lanes {
 
   // ---- What goes to a writer next
 
-  std::optional<std::size_t> next_ready(Time now, const Lane::Remaining& remaining) const;
+  /// Whether a lane's turn can come at all.
+  using Admits = std::function<bool(const Lane&)>;
+  std::optional<std::size_t> next_ready(Time now, const Lane::Remaining& remaining,
+                                        const Admits& admits = {}) const;
   /// When next_ready() may find one without anything else happening; nullopt: never.
   std::optional<Time> next_ready_at(Time now) const;
   /// A writer was busy with the lane for so long.
@@ -66,6 +74,8 @@ class Lanes {
   bool idle() const noexcept { return active_.empty(); }
   /// Nothing more may be read, of whatever lane.
   bool over_budget() const noexcept { return bytes_ >= budget_; }
+  /// Some lane can't read on before what it holds is applied.
+  bool is_full() const;
   /// Enough was given back that reading may go on after it was over the budget.
   bool has_room() const noexcept { return bytes_ <= budget_ / 2; }
   /// Kafka should fetch the lane's partitions.
@@ -91,6 +101,7 @@ class Lanes {
   std::size_t share() const noexcept;
 
   const BatchLimits limits_;
+  const bool gathers_;
   const std::size_t budget_;
   const std::size_t share_;
   std::vector<std::unique_ptr<Entry>> entries_;

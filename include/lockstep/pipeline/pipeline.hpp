@@ -14,6 +14,7 @@
 #include "lockstep/model/connector.hpp"
 #include "lockstep/model/result.hpp"
 #include "lockstep/model/sink.hpp"
+#include "lockstep/pipeline/gate.hpp"
 #include "lockstep/pipeline/status.hpp"
 
 namespace lockstep::pipeline {
@@ -58,8 +59,9 @@ struct PipelineConfig {
 /// The other tables go on. A sink that is unavailable is tried again until it answers.
 class Pipeline {
  public:
-  /// At least one sink.
-  Pipeline(PipelineConfig config, std::vector<std::unique_ptr<Sink>> sinks);
+  /// At least one sink. `gate`: holds batches back (gate.hpp); nullptr: none does.
+  Pipeline(PipelineConfig config, std::vector<std::unique_ptr<Sink>> sinks,
+           std::unique_ptr<Gate> gate = nullptr);
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;

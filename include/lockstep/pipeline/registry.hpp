@@ -14,10 +14,11 @@
 
 namespace lockstep::pipeline {
 
-/// What a pipeline is made of. Its sinks are made anew whenever it is started.
+/// What a pipeline is made of. Its sinks and gate are made anew whenever it is started.
 struct Recipe {
   PipelineConfig config;
   std::function<std::vector<std::unique_ptr<Sink>>()> make_sinks;
+  std::function<std::unique_ptr<Gate>()> make_gate{};  ///< empty: it has none
 };
 
 /// The pipelines of the process by name, each on a thread of its own. They can be started, stopped

@@ -67,7 +67,32 @@ struct LaneStatus {
   DelayHistogram delay{delay_bounds};
   /// How long it has been behind without getting on, as far as status() was asked for meanwhile.
   double stalled_s = 0;
+  bool gathers = false;                     ///< what it holds back is not due yet
   std::vector<PartitionStatus> partitions;  ///< that this daemon has
+};
+
+/// What a pipeline that loads in one go has gathered, and when it does so.
+struct GateStatus {
+  using Time = std::chrono::system_clock::time_point;
+
+  std::uint64_t count = 0;  ///< events for the next load
+  std::uint64_t max_event = 0;
+  std::chrono::milliseconds max_time{};
+  std::optional<Time> window_start{};  ///< when the first of them came
+  bool is_loading = false;
+  struct Load {
+    Time begun;
+    Time ended;
+    std::uint64_t events = 0;
+  };
+  std::optional<Load> last_load{};
+  /// Why the place where it keeps that can't be used; empty: it can.
+  std::string store_outage{};
+  struct Error {
+    std::string cause;
+    Time at;
+  };
+  std::optional<Error> last_error{};  ///< of that place
 };
 
 /// What a pipeline was like at one moment between two of its steps.
@@ -94,6 +119,7 @@ struct PipelineStatus {
   SecondsHistogram batch_apply{seconds_bounds};  ///< of a transaction, in all
   SecondsHistogram batch_commit{seconds_bounds};
   std::vector<LaneStatus> lanes;
+  std::optional<GateStatus> gate;
 };
 
 /// In one line: why it is behind, or has been busy with lately. Pure.
