@@ -20,14 +20,14 @@ usage: ./setup.sh [up|down|reset|status|logs [SERVICE]] [--engine docker|local]
   down             stop everything, keep the data
   reset            stop everything and delete the data
   status           what runs, and where
-  logs [SERVICE]   follow the logs of all, or of one: source target kafka connect lockstepd
+  logs [SERVICE]   follow the logs of all, or of one: source target kafka connect redis lockstepd
 
   --engine docker  in containers; the default where a Docker engine and Compose answer
   --engine local   as plain processes, data in .local/
                    (the engine of the first `up` stays until `reset`)
 
 Ports: SOURCE_PORT (5432)  TARGET_PORT (5433)  KAFKA_PORT (9092)  CONNECT_PORT (8083)
-  HTTP_PORT (8000), for example
+  REDIS_PORT (6379)  HTTP_PORT (8000), for example
   SOURCE_PORT=15432 ./setup.sh
 Moved ports are written into .env, where Docker Compose, lockstepd and the tools find them.
 END
@@ -58,7 +58,7 @@ read_ports() {
 # Only lines of ours are touched: the file may be the user's.
 remember_ports() {
   local variable lines=()
-  for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT HTTP_PORT; do
+  for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT REDIS_PORT HTTP_PORT; do
     [[ ${!variable} == "${default_port[$variable]}" ]] || lines+=("$variable=${!variable}")
   done
   # The configuration names Kafka by address.
@@ -87,7 +87,7 @@ local_has_data() { [[ -e $STATE_DIR/pg-root || -e $STATE_DIR/kafka ]]; }
 local_up() {
   tools/packages.sh build stack
   # Before the build, which takes minutes: a taken port should be known at once.
-  step stack "PostgreSQL source and target, Kafka, Kafka Connect"
+  step stack "PostgreSQL source and target, Kafka, Kafka Connect, Redis"
   local_stack up
   remember
   step connector "postgres-connector"
@@ -194,13 +194,13 @@ compose() { "${compose_command[@]}" "$@"; }
 docker_up() {
   local service
   docker_check_ports
-  step images "PostgreSQL, Kafka and Connect, lockstepd (log: .local/log/images.log)"
+  step images "PostgreSQL, Kafka and Connect, Redis, lockstepd (log: .local/log/images.log)"
   mkdir -p "$LOG_DIR"
   compose build >"$(log_of images)" 2>&1 || fail_with_log images "an image could not be built"
   remember
   remember_token
-  step stack "PostgreSQL source and target, Kafka, Kafka Connect"
-  compose up -d source target kafka connect >"$(log_of containers)" 2>&1 ||
+  step stack "PostgreSQL source and target, Kafka, Kafka Connect, Redis"
+  compose up -d source target kafka connect redis >"$(log_of containers)" 2>&1 ||
     fail_with_log containers "the containers did not start: see also ./setup.sh logs"
   # Those that run already have not seen init scripts that are new.
   for service in source target; do
@@ -230,7 +230,7 @@ docker_page() {
 docker_check_ports() {
   local variable published
   published=$(docker ps --filter "label=com.docker.compose.project.working_dir=$project" --format '{{.Ports}}')
-  for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT CONNECT_PORT HTTP_PORT; do
+  for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT CONNECT_PORT REDIS_PORT HTTP_PORT; do
     if [[ $published != *":${!variable}->"* ]] && port_taken "${!variable}"; then
       die "port ${!variable} is taken: stop what uses it, or choose another with $variable=..."
     fi
@@ -340,6 +340,7 @@ source     postgresql://postgres:postgres@localhost:$SOURCE_PORT/source_db
 target     postgresql://postgres:postgres@localhost:$TARGET_PORT/target_db
 kafka      127.0.0.1:$KAFKA_PORT
 connect    http://127.0.0.1:$CONNECT_PORT
+redis      redis://127.0.0.1:$REDIS_PORT
 lockstepd  ./setup.sh logs lockstepd
 live page  $("${engine}_page")
 
@@ -437,7 +438,7 @@ parse_arguments() {
     up | down | reset | status) ((${#arguments[@]} == 0)) || usage_error "$action takes no argument" ;;
     logs)
       ((${#arguments[@]} <= 1)) || usage_error "logs takes one service"
-      [[ ${arguments[0]:-kafka} =~ ^(source|target|kafka|connect|lockstepd)$ ]] ||
+      [[ ${arguments[0]:-kafka} =~ ^(source|target|kafka|connect|redis|lockstepd)$ ]] ||
         usage_error "unknown service '${arguments[0]}'"
       ;;
     *) usage_error "unknown command '$action'" ;;

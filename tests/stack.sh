@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
   cat <<END
-usage: tests/stack.sh up NAME [SERVICE...]   start a stack (services: source target kafka connect; none means all)
+usage: tests/stack.sh up NAME [SERVICE...]   start a stack (services: source target kafka connect redis; none means all)
                                            and print the path of its env file, which a shell can source
        tests/stack.sh down NAME             stop it and delete its data; its logs stay in build/test-stack/logs/NAME
        tests/stack.sh COMMAND NAME [ARGUMENT...]   any other command of tools/stack/local.sh on it:
@@ -35,7 +35,7 @@ export LOCKSTEP_STATE_DIR=$folder/$name LOCKSTEP_LIB_DIR=$folder/lib
 export LOCKSTEP_FSYNC=${LOCKSTEP_FSYNC:-off}
 # A test that waits for a member's session to run out need not wait for the 6 s that a broker asks for.
 export LOCKSTEP_KAFKA_SETTINGS='group.min.session.timeout.ms=1000'
-unset SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT # a user's stack may have set them
+unset SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT REDIS_PORT # a user's stack may have set them
 
 # shellcheck source=tools/stack/process.sh
 . "$project/tools/stack/process.sh"

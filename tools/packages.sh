@@ -12,8 +12,8 @@ usage: tools/packages.sh GROUP...
   lint    what tools/lint.sh and the build with sanitizers need
   trixie  what makes the Debian 13 root of tests/run.sh debian13
   docker  the Docker engine of tests/run.sh docker
-  stack   what the local stack runs on: the next three
-  postgres  kafka  maven
+  stack   what the local stack runs on: the next four
+  postgres  kafka  maven  redis
 
 As root it installs, else with sudo, which may ask for a password on the terminal; where neither is possible it prints
 the line to run and exits with 1.
@@ -22,7 +22,7 @@ END
 
 build_packages=(g++ cmake ninja-build pkg-config librdkafka-dev libpqxx-dev libsimdjson-dev libyaml-cpp-dev
   libspdlog-dev nlohmann-json3-dev libcli11-dev libsystemd-dev libboost-dev prometheus-cpp-dev
-  libcurl4-openssl-dev libssl-dev)
+  libcurl4-openssl-dev libssl-dev libhiredis-dev)
 tests_packages=(catch2)
 lint_packages=(ccache clang clang-format clang-tidy shellcheck)
 trixie_packages=(debootstrap debian-archive-keyring)
@@ -96,6 +96,7 @@ missing() {
         ;;
       postgres) wanted+=(postgresql) ;;
       maven) wanted+=(maven ca-certificates) ;;
+      redis) wanted+=(redis-server redis-tools) ;;
       kafka)
         wanted+=("${kafka_packages[@]}")
         java_is_new_enough || wanted+=("$(java_package)")
@@ -115,6 +116,12 @@ install_without_default_cluster() { # PACKAGE...
   trap "mv '$file.lockstep' '$file'" EXIT
   sed -i '/^#*[ \t]*create_main_cluster/d; $a create_main_cluster = false' "$file"
   apt_install "$@"
+}
+
+# Debian's redis-server package starts one of its own on 6379, the port of ours, now and after each boot. Whoever had
+# the package before keeps what it does.
+disable_default_redis() {
+  if command -v systemctl >/dev/null; then systemctl disable --now --quiet redis-server 2>/dev/null || true; fi
 }
 
 # The oldest libraries that we build with are Debian 12's; Ubuntu has them since 24.04.
@@ -143,8 +150,8 @@ main() {
   (($# > 0)) || usage_error
   for group in "$@"; do
     case $group in
-      build | tests | browser | lint | trixie | docker | postgres | kafka | maven) groups+=("$group") ;;
-      stack) groups+=(postgres kafka maven) ;;
+      build | tests | browser | lint | trixie | docker | postgres | kafka | maven | redis) groups+=("$group") ;;
+      stack) groups+=(postgres kafka maven redis) ;;
       -h | --help) usage && exit ;;
       *) usage_error ;;
     esac
@@ -164,6 +171,7 @@ main() {
     else
       apt_install "${packages[@]}"
     fi
+    if [[ " ${packages[*]} " == *' redis-server '* ]]; then disable_default_redis; fi
   elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 && -t 2 ]]; }; then
     printf 'packages are missing, installing them with sudo: %s\n' "${packages[*]}"
     exec sudo "$0" "$@"

@@ -31,7 +31,7 @@ log_has() { grep -q -- "$2" <<<"$(compose logs "$1" 2>&1)"; } # SERVICE TEXT
 
 cd "$project" || exit 1
 work_in_copy "$project/build/docker/stack"
-unset SOURCE_PORT TARGET_PORT KAFKA_PORT CONNECT_PORT HTTP_PORT
+unset SOURCE_PORT TARGET_PORT KAFKA_PORT CONNECT_PORT REDIS_PORT HTTP_PORT
 printf '%s\n' "with $(compose version 2>&1 | head -n 1)"
 
 # The first start, one port moved, and what its end tells one to try.
@@ -48,7 +48,7 @@ expect 0 'Ada Lovelace' in_lockstepd check_target_db users
 expect 0 'postgres-connector +RUNNING' in_lockstepd debug_kafka
 expect 0 '^ready' in_lockstepd lockstepd --check
 expect 0 'connector +RUNNING, task RUNNING' ./setup.sh status
-for service in source target kafka connect lockstepd; do
+for service in source target kafka connect redis lockstepd; do
   expect_that "$service comes back after a reboot" test "$(inspect '{{.HostConfig.RestartPolicy.Name}}' $service)" = unless-stopped
   expect_that "$service does not run as root" test "$(compose exec -T $service id -u)" != 0
 done
@@ -96,7 +96,7 @@ expect_that "nothing runs" test -z "$(compose ps -q)"
 expect 1 'the stack was made with --engine docker' ./setup.sh up --engine local
 expect 0 'holds what the source holds: 5 users, 20006 orders' ./setup.sh
 expect_that "the source is where it was" bash -c 'exec 3<>/dev/tcp/127.0.0.1/15432'
-expect 2 "unknown service 'redis'" ./setup.sh logs redis
+expect 2 "unknown service 'mysql'" ./setup.sh logs mysql
 
 expect 0 'deleted' ./setup.sh reset
 expect_that "no container is left" test -z "$(docker ps -aq)"

@@ -67,14 +67,14 @@ choose_ports "$stacks/setup-$$"
 mapfile -t ports <"$stacks/setup-$$/ports"
 port_in() { sed -n "s/^$2=//p" "$stacks/$1/ports"; } # STACK VARIABLE
 SOURCE=$(port_in "setup-$$" SOURCE_PORT) TARGET=$(port_in "setup-$$" TARGET_PORT)
-unset SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT HTTP_PORT KAFKA_BROKERS TARGET_HOST TARGET_PASSWORD SOURCE_HOST
+unset SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT REDIS_PORT HTTP_PORT KAFKA_BROKERS TARGET_HOST TARGET_PASSWORD SOURCE_HOST
 # A proxy that nobody answers on must not matter on loopback.
 export http_proxy=http://127.0.0.1:9
 
 expect 2 "unknown command 'pu'" ./setup.sh pu
 expect 2 "unknown engine 'podman'" ./setup.sh --engine podman
 expect 2 "unknown option '--fast'" ./setup.sh up --fast
-expect 2 "unknown service 'redis'" ./setup.sh logs redis
+expect 2 "unknown service 'mysql'" ./setup.sh logs mysql
 expect 1 'SOURCE_PORT=99999 is not a port number' env SOURCE_PORT=99999 ./setup.sh
 expect 1 'no Docker engine answers here' env PATH="$work/stubs:/usr/bin:/bin" DOCKER_HOST=unix:///nonexistent ./setup.sh up --engine docker
 stub docker 'test "$1" = info'
@@ -87,6 +87,7 @@ expect 0 'holds what the source holds: 5 users, 6 orders, 5 super_heroes, 3 pack
 expect_that "moved ports are in .env" grep -q "^TARGET_PORT=$TARGET$" .env
 expect 0 "lockstepd +running" ./setup.sh status
 expect 0 "source +running +port $SOURCE" ./setup.sh status
+expect 0 "redis +running +port $(port_in "setup-$$" REDIS_PORT)" ./setup.sh status
 expect 0 'public.users +5 ' build/bin/check_target_db
 expect 0 'All 12 changes arrived' build/bin/demo
 HTTP=$(port_in "setup-$$" HTTP_PORT)

@@ -112,7 +112,7 @@ std::string to_yaml(const std::vector<DaemonConfig>& pipelines) {
     if (!config.source.empty()) yaml << "    source:\n";
     for (const auto& [key, value] : config.source) yaml << "      " << key << ": " << value << "\n";
     yaml << "    sink:\n      type: " << config.sink_type << "\n";
-    if (config.sink_type == "postgres") {
+    if (config.sink_type == "postgres" || config.sink_type == "threshold") {
       yaml << "      url: " << (config.target_url.empty() ? stack.target_url : config.target_url)
            << "\n";
     }

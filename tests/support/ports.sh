@@ -16,7 +16,7 @@ free_ports() { # FOLDER-OF-STACKS
   local below variable number taken
   read -r below _ </proc/sys/net/ipv4/ip_local_port_range
   taken=" $(sed -s 's/.*=//' "$1"/*/ports 2>/dev/null | tr '\n' ' ')" || true # the first has no others
-  for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT HTTP_PORT; do
+  for variable in SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT REDIS_PORT HTTP_PORT; do
     until number=$((10000 + RANDOM % (below - 10000))) && [[ $taken != *" $number "* ]] && ! port_taken "$number"; do
       :
     done

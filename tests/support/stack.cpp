@@ -33,9 +33,10 @@ int call(const Stack& stack, const std::string& command) {
 }  // namespace
 
 const Stack& Stack::from_environment() {
-  static const Stack stack{variable("SOURCE_URL"), variable("TARGET_URL"),
-                           variable("KAFKA_BROKERS"), variable("CONNECT_URL"),
-                           std::filesystem::path{variable("LOCKSTEP_STATE_DIR")}.filename()};
+  static const Stack stack{
+      variable("SOURCE_URL"),    variable("TARGET_URL"),
+      variable("KAFKA_BROKERS"), variable("CONNECT_URL"),
+      variable("REDIS_URL"),     std::filesystem::path{variable("LOCKSTEP_STATE_DIR")}.filename()};
   return stack;
 }
 

@@ -10,16 +10,17 @@ struct Stack {
   std::string target_url;
   std::string brokers;
   std::string connect_url;
+  std::string redis_url;
   std::string name;  ///< what tests/stack.sh knows it by
 
   /// The test fails if there is none.
   static const Stack& from_environment();
 
-  // A service is source, target, kafka or connect. The test fails if the command does.
+  // A service is source, target, kafka, connect or redis. The test fails if the command does.
   void start(const std::string& service) const;   ///< and waits until it answers
   void stop(const std::string& service) const;    ///< in good order
   void kill(const std::string& service) const;    ///< SIGKILL
-  void freeze(const std::string& service) const;  ///< SIGSTOP; kafka and connect only
+  void freeze(const std::string& service) const;  ///< SIGSTOP; kafka, connect, redis
   void thaw(const std::string& service) const;    ///< SIGCONT
   /// Runs tests/stack.sh COMMAND on this stack.
   void run(const std::string& command) const;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The local engine: two PostgreSQL clusters, one Kafka broker and one Kafka Connect worker as plain processes.
+# The local engine: two PostgreSQL clusters, a Kafka broker, a Kafka Connect worker and a Redis as plain processes.
 # Used by setup.sh for the user's stack and by tests/stack.sh for the tests' own.
 set -euo pipefail
 
@@ -15,7 +15,7 @@ LOG_DIR=$STATE_DIR/log
 # shellcheck source=tools/stack/connector.sh
 . "$here/connector.sh"
 
-services=(source target kafka connect)
+services=(source target kafka connect redis)
 
 usage() {
   cat <<END
@@ -24,7 +24,7 @@ usage: local.sh COMMAND [ARGUMENT...]
   up [SERVICE...]         start them, and wait until they answer (also: start-service)
   down [SERVICE...]       stop them in good order (also: stop-service)
   kill-service SERVICE    SIGKILL, for fault tests
-  freeze-service SERVICE  SIGSTOP to kafka or connect: it answers nobody, and keeps its connections
+  freeze-service SERVICE  SIGSTOP to kafka, connect or redis: it answers nobody, and keeps its connections
   thaw-service SERVICE    SIGCONT: it goes on
   connector [FILE]        register or update a connector, and wait until it runs
   connector-state         of the default connector and its task
@@ -40,10 +40,11 @@ Environment (default):
   LOCKSTEP_STATE_DIR      where everything lives (.local in the project)
   LOCKSTEP_LIB_DIR        where Kafka and Debezium are unpacked (lib in the state directory)
   SOURCE_PORT (5432)  TARGET_PORT (5433)  KAFKA_PORT (9092)  KAFKA_CONTROLLER_PORT (9093)  CONNECT_PORT (8083)
+  REDIS_PORT (6379)
   LOCKSTEP_FSYNC          off: PostgreSQL survives its own crash, but not the machine's (on)
   LOCKSTEP_JAVA_HEAP      of Kafka and of Connect, each (512m)
-  LOCKSTEP_CONTAINER      the services are containers called source, target, kafka and connect: each listens on all
-                          addresses, Kafka also on 29092 for the other containers (empty: all are here, on loopback)
+  LOCKSTEP_CONTAINER      the services are containers called source, target, kafka, connect and redis: each listens on
+                          all addresses, Kafka also on 29092 for the other containers (empty: all are here, on loopback)
   LOCKSTEP_KAFKA_SETTINGS lines for the broker's properties, after those of kafka.properties (none)
   KAFKA_PUBLISHED_PORT    the host's port that such a Kafka is published on (9092)
 A port, once used, stays with its state directory until the variable says another or \`reset\` is called.
@@ -52,7 +53,8 @@ END
 
 # --- ports ------------------------------------------------------------------------------------------------------------
 
-declare -A port_variable=([source]=SOURCE_PORT [target]=TARGET_PORT [kafka]=KAFKA_PORT [connect]=CONNECT_PORT)
+declare -A port_variable=([source]=SOURCE_PORT [target]=TARGET_PORT [kafka]=KAFKA_PORT [connect]=CONNECT_PORT
+  [redis]=REDIS_PORT)
 declare -A port # by variable
 
 # The environment wins, then what this state directory used before, then the default.
@@ -346,6 +348,19 @@ start_connect() {
 
 connect_answers() { loopback_curl -fs -m 5 "$connect_url/health"; }
 
+# --- Redis ------------------------------------------------------------------------------------------------------------
+
+# Nothing is lost with its data (docs/operation.md), so a snapshot a minute is enough; at a stop it takes one, too.
+start_redis() {
+  local protected=yes
+  mkdir -p "$STATE_DIR/redis"
+  if [[ -n $container ]]; then protected=no; fi # published on loopback only
+  launch redis redis-server --bind "$listen" --port "${port[REDIS_PORT]}" --protected-mode "$protected" \
+    --dir "$STATE_DIR/redis" --save 60 1 --appendonly no
+}
+
+redis_answers() { [[ $(redis-cli -h 127.0.0.1 -p "${port[REDIS_PORT]}" ping) == PONG ]]; }
+
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 check_services() {
@@ -376,6 +391,7 @@ start() {
     source | target) start_postgres "$1" ;;
     kafka) start_kafka ;;
     connect) start_connect ;;
+    redis) start_redis ;;
   esac
 }
 
@@ -384,6 +400,7 @@ await() {
     source | target) wait_ready "$1" 60 postgres_answers "$1" ;;
     kafka) wait_ready kafka 60 kafka_answers ;;
     connect) wait_ready connect 90 connect_answers ;;
+    redis) wait_ready redis 30 redis_answers ;;
   esac
 }
 
@@ -398,6 +415,10 @@ up() {
   if has kafka "${wanted[@]}" || has connect "${wanted[@]}"; then
     need_java
     need_command curl
+  fi
+  if has redis "${wanted[@]}"; then
+    need_command redis-server
+    need_command redis-cli
   fi
   check_ports "${wanted[@]}"
   save_ports
@@ -424,7 +445,7 @@ down() {
   for service in "$@"; do
     case $service in
       source | target) signal_process "$service" INT ;; # PostgreSQL's fast shutdown
-      kafka) signal_process kafka TERM ;;
+      kafka | redis) signal_process "$service" TERM ;;
     esac
   done
   for service in "$@"; do await_stop "$service" 30; done
@@ -446,7 +467,7 @@ kill_service() {
 
 # A PostgreSQL's backends would go on: only what is one process can be frozen.
 freeze_service() { # SERVICE SIGNAL
-  [[ $1 == kafka || $1 == connect ]] || usage_error "$1 is more than one process"
+  [[ $1 == kafka || $1 == connect || $1 == redis ]] || usage_error "$1 is more than one process"
   running "$1" || die "$1 does not run"
   signal_process "$1" "$2"
 }
@@ -508,6 +529,7 @@ print_env() {
   printf 'export KAFKA_BROKERS=127.0.0.1:%s\n' "${port[KAFKA_PORT]}"
   printf 'export SOURCE_URL=postgresql://postgres:postgres@127.0.0.1:%s/source_db\n' "${port[SOURCE_PORT]}"
   printf 'export TARGET_URL=postgresql://postgres:postgres@127.0.0.1:%s/target_db\n' "${port[TARGET_PORT]}"
+  printf 'export REDIS_URL=redis://127.0.0.1:%s\n' "${port[REDIS_PORT]}"
   printf 'export CONNECT_URL=%s\n' "$connect_url"
   printf 'export LOCKSTEP_STATE_DIR=%q\n' "$STATE_DIR"
 }

@@ -110,7 +110,7 @@ await_stop() {
 
 # shellcheck disable=SC2034 # those that source this use it
 declare -A default_port=([SOURCE_PORT]=5432 [TARGET_PORT]=5433 [KAFKA_PORT]=9092 [KAFKA_CONTROLLER_PORT]=9093
-  [CONNECT_PORT]=8083 [HTTP_PORT]=8000)
+  [CONNECT_PORT]=8083 [REDIS_PORT]=6379 [HTTP_PORT]=8000)
 
 need_port() { # VARIABLE VALUE
   [[ $2 =~ ^[1-9][0-9]{0,4}$ && $2 -lt 65536 ]] || die "$1=$2 is not a port number"
