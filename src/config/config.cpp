@@ -358,6 +358,31 @@ PostgresSink read_postgres_sink(Report& report, Mapping& mapping, const Connecti
   return sink;
 }
 
+Threshold read_threshold(Report& report, Mapping& mapping) {
+  Threshold threshold;
+  mapping.require("redis", "redis://host:port");
+  // Never quoted: it may hold a password.
+  if (const auto url = mapping.scalar("redis")) {
+    if (auto server = to_redis_server(url->text)) {
+      threshold.redis = *std::move(server);
+    } else {
+      add(report, *url, server.error().message);
+    }
+  }
+  const auto events = mapping.scalar("max_event");
+  auto max_event = convert<std::uint64_t>(report, events, to_count);
+  check_range<std::uint64_t>(report, events, max_event, 1, 1'000'000, "1 to 1000000");
+  if (max_event) threshold.max_event = *max_event;
+
+  using std::chrono::milliseconds;
+  const auto time = mapping.scalar("max_time");
+  auto max_time = convert<milliseconds>(report, time, to_duration);
+  check_range<milliseconds>(report, time, max_time, std::chrono::seconds{1},
+                            std::chrono::hours{7 * 24}, "1s to 10080m");
+  if (max_time) threshold.max_time = *max_time;
+  return threshold;
+}
+
 // ---- Webhook
 
 /// A route that has no name is called by what it asks for: customer_id-1, or all.
@@ -459,9 +484,14 @@ ConsoleSink read_console_sink(Report& report, Mapping& mapping) {
 decltype(Pipeline::sink) read_sink(Report& report, Mapping mapping,
                                    const Connections& connections) {
   decltype(Pipeline::sink) sink;
-  mapping.require("type", "postgres, webhook or console");
-  const auto type = choose(report, mapping.scalar("type"), {"postgres", "webhook", "console"});
-  if (type == "postgres") sink = read_postgres_sink(report, mapping, connections);
+  mapping.require("type", "postgres, threshold, webhook or console");
+  const auto type =
+      choose(report, mapping.scalar("type"), {"postgres", "threshold", "webhook", "console"});
+  if (type == "postgres" || type == "threshold") {
+    auto postgres = read_postgres_sink(report, mapping, connections);
+    if (type == "threshold") postgres.threshold = read_threshold(report, mapping);
+    sink = std::move(postgres);
+  }
   if (type == "webhook") sink = read_webhook_sink(report, mapping);
   if (type == "console") sink = read_console_sink(report, mapping);
   if (type) mapping.reject_unknown();  // which keys there are depends on it
@@ -621,6 +651,7 @@ std::vector<std::string> known_keys() {
         batch: {}
         source: {}
         connector: {}
+      - sink: {type: threshold}
       - sink: {type: console}
       - sink: {type: webhook, routes: [{}]}
     http: {}

@@ -85,6 +85,20 @@ bool escapes_are_valid(std::string_view url) {
   return true;
 }
 
+/// What the %XX of a URL's part stand for; they are valid.
+std::string unescaped(std::string_view part) {
+  std::string text;
+  for (std::size_t at = 0; at < part.size(); ++at) {
+    unsigned char byte = static_cast<unsigned char>(part[at]);
+    if (byte == '%') {
+      std::from_chars(part.data() + at + 1, part.data() + at + 3, byte, 16);
+      at += 2;
+    }
+    text += static_cast<char>(byte);
+  }
+  return text;
+}
+
 }  // namespace
 
 Result<std::uint64_t, Error> to_count(std::string_view text) {
@@ -130,6 +144,47 @@ Result<bool, Error> to_bool(std::string_view text) {
   if (text == "true") return true;
   if (text == "false") return false;
   return Error{"is neither true nor false"};
+}
+
+Result<RedisServer, Error> to_redis_server(std::string_view url) {
+  constexpr std::string_view scheme = "redis://";
+  constexpr std::string_view expected = "expected redis://user:password@host:port/database";
+  const auto wrong = [&](std::string_view what) {
+    return Error{std::string{what} + "; " + std::string{expected}};
+  };
+  if (url.starts_with("rediss://")) return wrong("is for TLS, which is not available");
+  if (!url.starts_with(scheme)) return wrong("is not a Redis URL");
+  std::string_view rest = url.substr(scheme.size());
+  if (!escapes_are_valid(rest)) return wrong("has a % that is not followed by two digits");
+  RedisServer server;
+  if (const auto at = rest.rfind('@'); at != rest.npos) {
+    const auto account = rest.substr(0, at);
+    const auto colon = account.find(':');
+    if (colon == account.npos) return wrong("has a user without a password");
+    server.user = unescaped(account.substr(0, colon));
+    server.password = unescaped(account.substr(colon + 1));
+    rest.remove_prefix(at + 1);
+  }
+  if (const auto slash = rest.find('/'); slash != rest.npos) {
+    const auto database = rest.substr(slash + 1);
+    const auto* const end = database.data() + database.size();
+    const auto parsed = std::from_chars(database.data(), end, server.database);
+    if (!database.empty() &&
+        (parsed.ec != std::errc{} || parsed.ptr != end || server.database < 0)) {
+      return wrong("has a database that is not a number");
+    }
+    rest = rest.substr(0, slash);
+  }
+  if (!is_host(rest, false)) return wrong("has no host, or a port that is none");
+  const auto colon = rest.rfind(':');
+  const bool has_port = colon != rest.npos && rest.find(']', colon) == rest.npos;
+  if (has_port) {
+    std::from_chars(rest.data() + colon + 1, rest.data() + rest.size(), server.port);
+  }
+  std::string_view host = has_port ? rest.substr(0, colon) : rest;
+  if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
+  server.host = host;
+  return server;
 }
 
 Result<Done, Error> check_postgres_url(std::string_view url) {

@@ -30,6 +30,8 @@ Result<Done, Error> check_origin(std::string_view origin);   ///< https://ops.ex
 Result<Done, Error> check_web_url(std::string_view url);  ///< never quote it
 Result<Done, Error> check_header_name(std::string_view name);
 Result<Done, Error> check_header_value(std::string_view value);  ///< never quote it
+/// redis://user:password@host:port/database; all but the host may be left out.
+Result<RedisServer, Error> to_redis_server(std::string_view url);
 
 Result<Done, Error> check_brokers(std::string_view brokers);
 Result<Done, Error> check_topic(std::string_view topic);

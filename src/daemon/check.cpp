@@ -12,6 +12,7 @@
 #include "lockstep/debezium/decoder.hpp"
 #include "lockstep/kafka/newest.hpp"
 #include "lockstep/model/names.hpp"
+#include "lockstep/threshold/gate.hpp"
 #include "recipe.hpp"
 
 namespace lockstep::daemon {
@@ -174,6 +175,14 @@ void print_summary(const std::vector<Table>& tables) {
   std::cout << "\n";
 }
 
+const std::string& text_of(const std::string& error) {
+  return error;
+}
+template <class E>
+const std::string& text_of(const E& error) {
+  return error.message;
+}
+
 /// Says how it went with one of the services. True: well.
 template <class T, class E>
 bool print_service(const std::string& name, const Result<T, E>& answer) {
@@ -181,7 +190,7 @@ bool print_service(const std::string& name, const Result<T, E>& answer) {
   if (answer) {
     std::cout << "ok\n";
   } else {
-    std::cout << "FAILED: " << answer.error().message << "\n";
+    std::cout << "FAILED: " << text_of(answer.error()) << "\n";
   }
   return answer.has_value();
 }
@@ -228,7 +237,11 @@ bool check(const config::Config& config, const config::Pipeline& pipeline) {
   const auto sink = sink_config(pipeline);
   const auto reports = postgres::check_target(sink, forms);
   const bool target_answers = print_service("target " + postgres::describe(sink.url), reports);
-  if (!brokers_answer || !target_answers) return false;
+  const auto& threshold = pipeline.postgres()->threshold;
+  const bool redis_answers =
+      !threshold || print_service("redis " + threshold::describe(threshold->redis),
+                                  threshold::ping(threshold->redis));
+  if (!brokers_answer || !target_answers || !redis_answers) return false;
 
   auto report = reports->begin();
   for (auto& table : *tables) {

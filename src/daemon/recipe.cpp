@@ -1,6 +1,7 @@
 #include "recipe.hpp"
 
 #include "lockstep/console/sink.hpp"
+#include "lockstep/threshold/gate.hpp"
 #include "lockstep/webhook/sink.hpp"
 
 namespace lockstep::daemon {
@@ -61,7 +62,13 @@ Recipes recipes_of(const config::Config& config, const config::Pipeline& pipelin
   const auto make_sinks = [postgres = sink_config(pipeline), count = sink.connections] {
     return postgres::make_sinks(postgres, count);
   };
-  return {{std::move(made), make_sinks}};
+  if (!sink.threshold) return {{std::move(made), make_sinks}};
+  const threshold::GateConfig gate{.pipeline = pipeline.name,
+                                   .redis = sink.threshold->redis,
+                                   .max_event = sink.threshold->max_event,
+                                   .max_time = sink.threshold->max_time,
+                                   .max_bytes = pipeline.batch.max_bytes};
+  return {{std::move(made), make_sinks, [gate] { return threshold::make_gate(gate); }}};
 }
 
 Recipes recipes_of(const config::Config& config, const config::Pipeline& pipeline,

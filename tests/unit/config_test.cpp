@@ -232,7 +232,7 @@ http: {listen: "8000", token: short, allowed_hosts: ["a b"], allowed_origins: [o
            "f.yaml:16: pipelines[1].name: missing; expected letters, digits, dots, _ or -",
            "f.yaml:16: pipelines[1].topics_pattern: \"users\" does not begin with ^",
            "f.yaml:17: pipelines[1].sink.type: \"webhok\" is not known; expected one of postgres, "
-           "webhook, console",
+           "threshold, webhook, console",
            "f.yaml:19: connections.target: the environment variable URL is not set; set it or "
            "write ${URL:-default}",
            "f.yaml:20: log.level: \"loud\" is not known; expected one of trace, debug, info, "
@@ -250,6 +250,47 @@ http: {listen: "8000", token: short, allowed_hosts: ["a b"], allowed_origins: [o
            "f.yaml:22: http.tokens.token: is what http.token is called in the log; expected "
            "another name",
        });
+}
+
+TEST_CASE("config: a threshold sink is a postgres sink with a threshold") {
+  const auto sink = [](const std::string& keys) {
+    return parse(
+        "kafka: {brokers: a}\npipelines:\n  - {name: a, topics: [t], sink: {type: threshold, url: "
+        "'postgresql://h/d', " +
+            keys + "}}\n",
+        "f.yaml", Environment{[](const std::string&) { return std::nullopt; }});
+  };
+  const auto config =
+      sink("schema: x, redis: 'redis://u:p%40s@[::1]:6380/2', max_event: 10, max_time: 90m");
+  REQUIRE(config);
+  const auto* const postgres = config->pipelines[0].postgres();
+  REQUIRE(postgres != nullptr);
+  CHECK(postgres->schema == "x");
+  CHECK(postgres->threshold ==
+        Threshold{lockstep::RedisServer{"::1", 6380, "u", "p@s", 2}, 10, std::chrono::minutes{90}});
+  const auto with_defaults = sink("redis: 'redis://cache'");
+  REQUIRE(with_defaults);
+  CHECK(with_defaults->pipelines[0].postgres()->threshold ==
+        Threshold{lockstep::RedisServer{"cache", 6379, "", "", 0}, 1000, std::chrono::hours{1}});
+
+  struct Case {
+    std::string redis, want;
+  };
+  const Case cases[] = {
+      {"localhost:6379", "is not a Redis URL"},
+      {"rediss://h", "is for TLS, which is not available"},
+      {"redis://", "has no host, or a port that is none"},
+      {"redis://h:0", "has no host, or a port that is none"},
+      {"redis://secret@h", "has a user without a password"},
+      {"redis://:secret@h/x", "has a database that is not a number"},
+      {"redis://:secret%@h", "has a % that is not followed by two digits"},
+  };
+  for (const auto& c : cases) {
+    const auto wrong = sink("redis: '" + c.redis + "'");
+    REQUIRE_FALSE(wrong);
+    CHECK(to_string(wrong.error()) == "f.yaml:3: pipelines[0].sink.redis: " + c.want +
+                                          "; expected redis://user:password@host:port/database");
+  }
 }
 
 TEST_CASE("config: what is no configuration at all is told in one line") {

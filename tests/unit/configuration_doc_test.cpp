@@ -69,6 +69,7 @@ const Environment no_variables{[](const std::string&) { return std::nullopt; }};
 const std::map<std::string, std::string> other_sinks{
     {"pipelines[].sink.format", "type: console"},
     {"pipelines[].sink.routes", "type: webhook"},
+    {"pipelines[].sink.max_", "type: threshold, url: 'postgresql://h/d', redis: 'redis://h'"},
 };
 
 std::string sink_of(const std::string& key) {
@@ -130,7 +131,7 @@ std::set<std::string> required_keys() {
   std::set<std::string> keys;
   for (const std::string yaml :
        {"log: {}", "kafka: {}\npipelines: [{}]", "kafka: {}\npipelines: [{sink: {}, source: {}}]",
-        "kafka: {}\npipelines: [{sink: {type: postgres, tables: [{}]}}]",
+        "kafka: {}\npipelines: [{sink: {type: threshold, tables: [{}]}}]",
         "kafka: {}\npipelines: [{sink: {type: webhook}}]",
         "kafka: {}\npipelines: [{sink: {type: webhook, routes: [{}]}}]"}) {
     const auto config = parse(yaml, "f.yaml", no_variables);

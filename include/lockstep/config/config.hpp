@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -13,6 +14,7 @@
 #include "lockstep/config/error.hpp"
 #include "lockstep/model/batch.hpp"
 #include "lockstep/model/connector.hpp"
+#include "lockstep/model/redis.hpp"
 #include "lockstep/model/result.hpp"
 #include "lockstep/model/route.hpp"
 #include "lockstep/model/tables.hpp"
@@ -20,6 +22,15 @@
 /// The YAML file of the daemon and its tools as checked values. Threads: free functions, safe from
 /// any thread.
 namespace lockstep::config {
+
+/// When what has come is loaded in one go, and where that is kept.
+struct Threshold {
+  RedisServer redis;
+  std::uint64_t max_event = 1000;                 ///< more than this many events
+  std::chrono::milliseconds max_time{3'600'000};  ///< since the first of them
+
+  bool operator==(const Threshold&) const = default;
+};
 
 struct PostgresSink {
   std::string url;                      ///< libpq URL, passwords included: never print it
@@ -32,6 +43,7 @@ struct PostgresSink {
   bool dead_letters = false;      ///< a record that can't be used: false: stops its table
   std::string dead_letter_topic = "lockstep.dead-letters";  ///< true: goes there
   std::size_t dead_letters_per_minute = 60;                 ///< of one table; more stop it
+  std::optional<Threshold> threshold;  ///< of type threshold; nullopt: changes don't wait
 
   bool operator==(const PostgresSink&) const = default;
 };
@@ -68,7 +80,7 @@ struct Pipeline {
   std::variant<PostgresSink, ConsoleSink, WebhookSink> sink;
   BatchLimits batch;
 
-  /// nullptr: another sink.
+  /// Of types postgres and threshold; nullptr: another sink.
   const PostgresSink* postgres() const noexcept { return std::get_if<PostgresSink>(&sink); }
 
   bool operator==(const Pipeline&) const = default;
