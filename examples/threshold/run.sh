@@ -1,21 +1,19 @@
 #!/usr/bin/env bash
 # Gathers changes in Redis and loads them in one go, on the stack of ./setup.sh. See README.md.
 set -euo pipefail
+# shellcheck source=examples/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-if [[ -f .env ]]; then
-  set -a
-  # shellcheck source=/dev/null
-  . ./.env
-  set +a
-fi
-
-sql() { # source|target PORT QUERY
-  PGPASSWORD=postgres psql -X -At -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$2" -U postgres "$1_db" -c "$3"
+target_sql() { # QUERY
+  PGPASSWORD=postgres psql -X -At -q -h 127.0.0.1 -p "$(port TARGET_PORT 5433)" -U postgres -d target_db -c "$1"
 }
-source_sql() { sql source "${SOURCE_PORT:-5432}" "$1"; }
-target_sql() { sql target "${TARGET_PORT:-5433}" "$1"; }
-redis() { redis-cli -p "${REDIS_PORT:-6379}" "$@"; }
+redis() { # COMMAND...
+  if [[ $(<.local/engine) == docker ]]; then
+    docker compose exec -T redis redis-cli "$@"
+  else
+    redis-cli -p "$(port REDIS_PORT 6379)" "$@"
+  fi
+}
 waiting() { redis get lockstep:gathered:count; }
 loaded() { target_sql 'SELECT count(*) FROM gathered.orders' 2>/dev/null || echo 0; }
 state() { printf '%s %s' "$(waiting)" "$(redis hget lockstep:gathered:last_load begun)"; }
@@ -36,7 +34,7 @@ has_changed() { [[ $(state) != "$before" && -z $(redis keys 'lockstep:gathered:l
 
 log=.local/log/threshold.log
 mkdir -p .local/log
-build/bin/lockstepd --config examples/threshold/lockstep.yaml >"$log" 2>&1 &
+(run_lockstepd examples/threshold/lockstep.yaml) >"$log" 2>&1 &
 daemon=$!
 trap 'kill "$daemon" 2>/dev/null; wait "$daemon" || true' EXIT
 printf 'a daemon gathers the changes of orders (log: %s)\n' "$log"

@@ -27,8 +27,7 @@ constexpr std::size_t entry_bytes = 128;  // of a map's entry, beside its texts
 
 // What is pending becomes what is loaded; there may be nothing.
 constexpr std::string_view rename_script =
-    "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[2]) end "
-    "return 1";
+    R"(if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[2]) end)";
 
 std::string name_of_this() {
   char host[256] = {};

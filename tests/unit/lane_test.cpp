@@ -385,7 +385,7 @@ TEST_CASE("lanes: what gathers is read until its share is full, however many bat
   CHECK_FALSE(lanes.is_full());
   while (lanes.wants_reading(i)) grow(lanes, i, 100'000);
   CHECK(lanes.is_full());
-  CHECK(lanes.bytes() < 1.2 * 1024 * 1024);
+  CHECK(lanes.bytes() < 1'300'000);
 }
 
 TEST_CASE("lanes: one that is not admitted has no turn, and takes none from the others") {
