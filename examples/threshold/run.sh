@@ -16,7 +16,7 @@ redis() { # COMMAND...
 }
 waiting() { redis get lockstep:gathered:count; }
 loaded() { target_sql 'SELECT count(*) FROM gathered.orders' 2>/dev/null || echo 0; }
-state() { printf '%s %s' "$(waiting)" "$(redis hget lockstep:gathered:last_load begun)"; }
+state() { printf '%s %s' "$(waiting)" "$(redis hget lockstep:gathered:load begun)"; }
 
 await() { # WHAT COMMAND...: until it succeeds, for a minute
   local what=$1 deadline=$((SECONDS + 60))

@@ -74,12 +74,13 @@ Json gate_json(const pipeline::GateStatus& gate) {
             {"window_start", gate.window_start ? Json(utc(*gate.window_start)) : Json(nullptr)},
             {"max_time_s", rounded(std::chrono::duration<double>(gate.max_time).count())},
             {"loading", gate.is_loading},
-            {"last_load", nullptr},
+            {"load", nullptr},
             {"redis", {{"reachable", gate.store_outage.empty()}, {"cause", gate.store_outage}}},
             {"last_error", nullptr}};
-  if (const auto& load = gate.last_load) {
-    json["last_load"] = {
-        {"begun", utc(load->begun)}, {"ended", utc(load->ended)}, {"events", load->events}};
+  if (const auto& load = gate.load) {
+    json["load"] = {{"begun", utc(load->begun)},
+                    {"ended", load->ended ? Json(utc(*load->ended)) : Json(nullptr)},
+                    {"events", load->events}};
   }
   if (const auto& error = gate.last_error) {
     json["last_error"] = {{"cause", error->cause}, {"at", utc(error->at)}};

@@ -59,7 +59,7 @@ class ThresholdGate : public pipeline::Gate {
   void assigned(const std::vector<TopicPartition>& partitions, Time now) override {
     std::set<std::string> topics;
     for (const auto& tp : partitions) topics.insert(tp.topic);
-    window_.assigned({partitions.begin(), partitions.end()});
+    window_.assigned({partitions.begin(), partitions.end()}, system_clock::now());
     store_.assigned(topics);
     if (partitions.empty()) {
       store_.rest();
@@ -90,6 +90,7 @@ class ThresholdGate : public pipeline::Gate {
     if (is_loading_ && !window_.is_loading()) end_load(now);
     if (!gets_on(lanes)) open_if_due(lanes, wall);
     is_loading_ = window_.is_loading();
+    if (window_.take_forgot()) store_.renew();
     if (window_.take_changed()) store_.save(window_.gathered());
     if (const auto due = window_.due_at(); due && !window_.is_loading()) {
       next_at_ = now + std::max(system_clock::duration{}, *due - wall);
@@ -110,8 +111,8 @@ class ThresholdGate : public pipeline::Gate {
                                 .window_start = window_.start(),
                                 .is_loading = window_.is_loading(),
                                 .store_outage = store_.outage()};
-    if (const auto& load = window_.last_load()) {
-      status.last_load = {load->begun, load->ended, load->events};
+    if (const auto& load = window_.load()) {
+      status.load = {load->begun, load->ended, load->events};
     }
     if (const auto trouble = store_.last_trouble()) {
       status.last_error = {trouble->cause, trouble->at};
@@ -196,14 +197,13 @@ class ThresholdGate : public pipeline::Gate {
 
   void end_load(Time now) {
     store_.end_load();
-    const auto& load = window_.last_load();
-    if (!load) return;
+    const auto& load = *window_.load();
     const bool is_often = told_load_at_ && now - *told_load_at_ < load_line_interval;
     if (!is_often) told_load_at_ = now;
     spdlog::log(is_often ? spdlog::level::debug : spdlog::level::info,
-                "loaded pipeline={} events={} reason={} took_ms={}", config_.pipeline, load->events,
+                "loaded pipeline={} events={} reason={} took_ms={}", config_.pipeline, load.events,
                 name(reason_),
-                std::chrono::duration_cast<milliseconds>(load->ended - load->begun).count());
+                std::chrono::duration_cast<milliseconds>(*load.ended - load.begun).count());
   }
 
   const GateConfig config_;

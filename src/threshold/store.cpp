@@ -193,6 +193,13 @@ void Store::save(const Gathered& gathered) {
   changed_.notify_all();
 }
 
+void Store::renew() {
+  const Lock lock{mutex_};
+  is_new_ = writes_;
+  steps_.clear();
+  step_bytes_ = 0;
+}
+
 std::size_t Store::bytes() const {
   const Lock lock{mutex_};
   return pending_bytes_;
@@ -296,7 +303,7 @@ Result<Gathered, std::string> Store::read(const std::set<std::string>& topics) {
     hashes.push_back(key("load_until", topic));
   }
   redis_->put({"MGET", key("count"), key("window_start")});
-  redis_->put({"HMGET", key("last_load"), "begun", "ended", "events"});
+  redis_->put({"HMGET", key("load"), "begun", "ended", "events"});
   for (const auto& hash : hashes) redis_->put({"HGETALL", hash});
   const auto answers = redis_->answers();
   if (!answers) return answers.error();
@@ -309,9 +316,8 @@ Result<Gathered, std::string> Store::read(const std::set<std::string>& topics) {
   stored.window_start = from_iso(counts.at(1).text);
   const auto& load = answers->at(1).list;
   const auto begun = from_iso(load.at(0).text);
-  const auto ended = from_iso(load.at(1).text);
   const auto events = number_of<std::uint64_t>(load.at(2).text);
-  if (begun && ended && events) stored.last_load = Load{*begun, *ended, *events};
+  if (begun && events) stored.load = Load{*begun, from_iso(load.at(1).text), *events};
   std::size_t at = 2;
   for (const auto& topic : topics) {
     put_positions(stored.counted, topic, answers->at(at++));
@@ -378,7 +384,7 @@ void Store::put_steps(const Work& work) {
 }
 
 void Store::put_all(const Work& work) {
-  redis_->put({"DEL", key("count"), key("window_start"), key("last_load")});
+  redis_->put({"DEL", key("count"), key("window_start"), key("load")});
   for (const auto& topic : work.topics) {
     redis_->put({"DEL", key("pending", topic), key("loading", topic), key("counted", topic),
                  key("load_until", topic)});
@@ -396,9 +402,10 @@ void Store::put_difference(const Gathered& before, const Gathered& now) {
     now.window_start ? redis_->put({"SET", name, to_iso(*now.window_start)})
                      : redis_->put({"DEL", name});
   }
-  if (now.last_load && now.last_load != before.last_load) {
-    redis_->put({"HSET", key("last_load"), "begun", to_iso(now.last_load->begun), "ended",
-                 to_iso(now.last_load->ended), "events", std::to_string(now.last_load->events)});
+  if (now.load && now.load != before.load) {
+    const auto& [begun, ended, events] = *now.load;
+    redis_->put({"HSET", key("load"), "begun", to_iso(begun), "ended",
+                 ended ? to_iso(*ended) : std::string{}, "events", std::to_string(events)});
   }
   put_difference("counted", before.counted, now.counted);
   put_difference("load_until", before.load_until, now.load_until);

@@ -57,6 +57,8 @@ class Store {
   /// It is loaded.
   void end_load();
   void save(const Gathered& gathered);
+  /// What is in Redis may be more than what is gathered: all is written anew.
+  void renew();
 
   std::size_t bytes() const;  ///< of the pending changes
   struct Trouble {

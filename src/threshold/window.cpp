@@ -20,23 +20,24 @@ void Window::restore(const Gathered& stored, WallTime now) {
   const auto earliest = stored.count > 0 ? stored.window_start : start_;
   start_.reset();
   if (count_ > 0) start_ = std::min(earliest.value_or(now), now);
-  last_load_ = stored.last_load;
+  load_ = stored.load;
   changed_ = true;
   for (const auto& [tp, until] : stored.load_until) {
     const auto found = partitions_.find(tp);
     if (found == partitions_.end()) continue;
     auto& partition = found->second;
     if (partition.applied && *partition.applied >= until) continue;
-    if (!is_loading()) load_begun_ = now;
     auto& held = partition.held;
     while (!held.empty() && held.front().value < until.value) held.pop_front();
     partition.opened_at = until;
     run_until(tp.topic, partition, until);
   }
+  if (is_loading() && !load_) load_ = Load{now};
+  end_if_over(now);
   forget_if_all_applied();
 }
 
-void Window::assigned(const std::set<TopicPartition>& partitions) {
+void Window::assigned(const std::set<TopicPartition>& partitions, WallTime now) {
   for (auto at = partitions_.begin(); at != partitions_.end();) {
     if (partitions.contains(at->first)) {
       ++at;
@@ -50,6 +51,7 @@ void Window::assigned(const std::set<TopicPartition>& partitions) {
     at = partitions_.erase(at);
   }
   for (const auto& tp : partitions) partitions_[tp];
+  end_if_over(now);
   changed_ = true;
 }
 
@@ -92,6 +94,7 @@ void Window::forget_if_all_applied() {
   };
   if (count_ > 0 && std::all_of(partitions_.begin(), partitions_.end(), is_applied)) {
     uncount(count_);
+    forgot_ = true;
   }
 }
 
@@ -126,11 +129,8 @@ std::optional<WallTime> Window::due_at() const {
 
 void Window::open(WallTime now) {
   changed_ = true;
-  if (!is_loading()) {
-    load_begun_ = now;
-    load_events_ = 0;
-  }
-  load_events_ += count_;
+  if (!is_loading()) load_ = Load{now};
+  load_->events += count_;
   count_ = 0;
   start_.reset();
   for (auto& [tp, partition] : partitions_) {
@@ -153,13 +153,15 @@ void Window::loaded(std::string_view topic, Partition& partition, WallTime now) 
   const auto found = loading_.find(topic);
   if (--found->second > 0) return;
   loading_.erase(found);
-  if (is_loading()) return;
-  last_load_ = Load{load_begun_, now, load_events_};
-  load_events_ = 0;
+  end_if_over(now);
+}
+
+void Window::end_if_over(WallTime now) {
+  if (!is_loading() && load_ && !load_->ended) load_->ended = now;
 }
 
 Gathered Window::gathered() const {
-  Gathered all{count_, start_, {}, {}, last_load_};
+  Gathered all{count_, start_, {}, {}, load_};
   for (const auto& [tp, partition] : partitions_) {
     if (partition.counted) all.counted[tp] = *partition.counted;
     if (partition.load_until) all.load_until[tp] = *partition.load_until;

@@ -21,10 +21,9 @@ struct Limits {
   std::chrono::milliseconds max_time{};
 };
 
-/// A load that has ended.
 struct Load {
   WallTime begun;
-  WallTime ended;
+  std::optional<WallTime> ended{};  ///< nullopt: it runs
   std::uint64_t events = 0;
   bool operator==(const Load&) const = default;
 };
@@ -34,8 +33,8 @@ struct Gathered {
   std::uint64_t count = 0;                 ///< events that the next load is for
   std::optional<WallTime> window_start{};  ///< when the first of them came
   Positions counted{};                     ///< all before them is counted, or loaded
-  Positions load_until{};                  ///< where a load that runs ends; empty: none runs
-  std::optional<Load> last_load{};
+  Positions load_until{};                  ///< where the load that runs ends; empty: none runs
+  std::optional<Load> load{};              ///< that runs, or the last one
   bool operator==(const Gathered&) const = default;
 };
 
@@ -56,7 +55,7 @@ class Window {
   /// What an earlier run has gathered; after assigned(). Events that came since are put to it.
   void restore(const Gathered& stored, WallTime now);
   /// Other partitions are not ours (any more): what has come of them is another's to load.
-  void assigned(const std::set<TopicPartition>& partitions);
+  void assigned(const std::set<TopicPartition>& partitions, WallTime now);
 
   /// False: it is of the load that runs, or in the target.
   bool came(const TopicPartition& partition, RecordOffset offset, WallTime now);
@@ -78,10 +77,12 @@ class Window {
   }
   std::uint64_t count() const noexcept { return count_; }
   std::optional<WallTime> start() const noexcept { return start_; }
-  const std::optional<Load>& last_load() const noexcept { return last_load_; }
+  const std::optional<Load>& load() const noexcept { return load_; }  ///< that runs, or the last
   Gathered gathered() const;
   /// gathered() is not what it was at the last call.
   bool take_changed() noexcept { return std::exchange(changed_, false); }
+  /// What an earlier run has gathered was found in the target since the last call.
+  bool take_forgot() noexcept { return std::exchange(forgot_, false); }
 
  private:
   struct Partition {
@@ -94,6 +95,7 @@ class Window {
 
   void run_until(const std::string& topic, Partition& partition, NextOffset until);
   void loaded(std::string_view topic, Partition& partition, WallTime now);
+  void end_if_over(WallTime now);
   void forget_if_all_applied();
   void uncount(std::uint64_t events);
 
@@ -102,10 +104,9 @@ class Window {
   std::uint64_t count_ = 0;
   std::optional<WallTime> start_;
   std::map<std::string, std::size_t, std::less<>> loading_;  ///< topics, with their partitions
-  WallTime load_begun_;
-  std::uint64_t load_events_ = 0;
-  std::optional<Load> last_load_;
+  std::optional<Load> load_;
   bool changed_ = false;
+  bool forgot_ = false;
 };
 
 }  // namespace lockstep::threshold

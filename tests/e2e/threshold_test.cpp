@@ -94,7 +94,7 @@ TEST_CASE(
            t.redis.hash(t.of_topic("pending")).empty() &&
            t.redis.get(t.key("window_start")).empty();
   });
-  CHECK(t.redis.hash(t.key("last_load")).at("events") == "11");
+  CHECK(t.redis.hash(t.key("load")).at("events") == "11");
 
   t.insert(20, 20);  // the next window has begun
   t.await_count("1");

@@ -82,10 +82,10 @@ struct GateStatus {
   bool is_loading = false;
   struct Load {
     Time begun;
-    Time ended;
+    std::optional<Time> ended;  ///< nullopt: it runs
     std::uint64_t events = 0;
   };
-  std::optional<Load> last_load{};
+  std::optional<Load> load{};  ///< that runs, or the last one
   /// Why the place where it keeps that can't be used; empty: it can.
   std::string store_outage{};
   struct Error {
