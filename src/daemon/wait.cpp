@@ -11,7 +11,6 @@ namespace lockstep::daemon {
 
 namespace {
 
-using std::chrono::milliseconds;
 using std::chrono::seconds;
 using Json = nlohmann::json;
 
