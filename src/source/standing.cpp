@@ -51,8 +51,9 @@ Standing standing(const pipeline::PipelineStatus& status,
                   const std::map<TopicPartition, NextOffset>& ends) {
   std::vector<std::string> behind;
   for (const auto& [tp, end] : ends) {
-    const auto lane = std::find_if(status.lanes.begin(), status.lanes.end(),
-                                   [&](const auto& one) { return one.topic == tp.topic; });
+    const auto lane =
+        std::find_if(status.lanes.begin(), status.lanes.end(),
+                     [&topic = tp.topic](const auto& one) { return one.topic == topic; });
     const auto* const partition = lane == status.lanes.end() ? nullptr : find(*lane, tp.partition);
     if (partition == nullptr) {
       behind.push_back(to_string(tp) + " is not read yet, or by another daemon of the group");

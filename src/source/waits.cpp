@@ -28,7 +28,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr milliseconds brokers_deadline{2000};
-constexpr milliseconds status_deadline{1000};
+constexpr milliseconds look_deadline{1000};
 constexpr milliseconds look_again{20};  // at the pipelines
 constexpr milliseconds look_for_topics{200};
 constexpr milliseconds after_failure{500};
@@ -324,7 +324,7 @@ class Waits::Impl {
   Result<pipeline::PipelineStatus, std::string> ask(const std::string& name) {
     const auto found = registry_.find(name);
     if (!found) return std::string{"it does not run"};
-    return found->status(status_deadline);
+    return found->status(look_deadline);
   }
 
   /// Those whose time is over.

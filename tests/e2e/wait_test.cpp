@@ -115,6 +115,11 @@ std::string read_own_writes(const Waited& waited, int round, int times) {
   return "";
 }
 
+void check_none(const std::string& trouble) {
+  INFO(trouble);
+  CHECK(trouble.empty());
+}
+
 }  // namespace
 
 TEST_CASE("wait: whoever reads the target afterwards finds what was committed before") {
@@ -127,10 +132,10 @@ TEST_CASE("wait: whoever reads the target afterwards finds what was committed be
                   " SELECT -i, 'load' FROM generate_series(1, 5) i");
   }};
   load.await_more();
-  CHECK(read_own_writes(waited, 1, 40) == "");
-  CHECK(read_own_writes(waited, 2, 40) == "");
+  check_none(read_own_writes(waited, 1, 40));
+  check_none(read_own_writes(waited, 2, 40));
   load.end();
-  CHECK(read_own_writes(waited, 3, 10) == "");  // nothing else goes on
+  check_none(read_own_writes(waited, 3, 10));  // nothing else goes on
 }
 
 TEST_CASE("wait: it lasts as long as a table can't take its rows, and says which") {

@@ -66,8 +66,10 @@ std::vector<std::unique_ptr<Sink>> only(std::unique_ptr<Sink> sink) {
 }
 
 struct DispatcherFixture {
-  explicit DispatcherFixture(std::unique_ptr<Sink> late_sink = nullptr)
-      : late{late_sink ? late_sink->late() : nullptr},
+  using MakeSink = std::function<std::unique_ptr<Sink>(Target&)>;
+  explicit DispatcherFixture(const MakeSink& make_late = {})
+      : late_sink{make_late ? make_late(target) : nullptr},
+        late{late_sink ? late_sink->late() : nullptr},
         writers{"p", late_sink ? only(std::move(late_sink)) : sinks(target, 2),
                 [this] { wakeup.notify(); },
                 [this](const Batch&) -> Result<Done, std::string> {
@@ -181,6 +183,7 @@ struct DispatcherFixture {
   Lanes lanes{{.max_events = 2, .max_bytes = 1024 * 1024, .max_wait = milliseconds{0}}};
   Ledger ledger;
   Report report{"p", lanes, ledger, Clock::now()};
+  std::unique_ptr<Sink> late_sink;  // until the writers have it
   LateSink* late;
   Writers writers;
   std::optional<std::string> told;
@@ -224,7 +227,7 @@ struct Later : TargetSink, LateSink {
 };
 
 struct LateFixture : DispatcherFixture {
-  LateFixture() : DispatcherFixture{std::make_unique<Later>(target)} {}
+  LateFixture() : DispatcherFixture{[](Target& of) { return std::make_unique<Later>(of); }} {}
   Later& later() { return static_cast<Later&>(*late); }
   std::size_t taken() {
     const std::scoped_lock lock{target.mutex};

@@ -6,7 +6,7 @@ using namespace lockstep;
 
 namespace {
 
-Change change(std::int32_t partition, std::int64_t offset) {
+Change changed(std::int32_t partition, std::int64_t offset) {
   Change change;
   change.partition = partition;
   change.offset = {offset};
@@ -21,7 +21,7 @@ TEST_CASE("portions: each change has its slice from behind the one before, the l
   batch.slices = {{{"t", 1}, NextOffset{2}, {4}, 0, ""},
                   {{"t", 0}, std::nullopt, {12}, 90, "p9"},
                   {{"t", 2}, NextOffset{7}, {9}, 0, ""}};
-  batch.changes = {change(0, 6), change(1, 3), change(0, 8), change(0, 9)};
+  batch.changes = {changed(0, 6), changed(1, 3), changed(0, 8), changed(0, 9)};
 
   const auto portions = portions_of(batch);
   REQUIRE(portions.of_changes.size() == 4);
