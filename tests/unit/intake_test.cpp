@@ -541,13 +541,14 @@ TEST_CASE("intake: a gate is told of changes and letters, not of tombstones") {
   IntakeFixture f{std::size_t{10}};
   NotingGate gate;
   Intake intake{f.decoder, f.lanes, f.ledger, f.letterbox, f.report, false, &gate};
+  const std::vector<Header> no_headers;
   std::int64_t offset = 10;
   for (
       const std::optional<std::string>& value :
       {std::optional{row}, std::optional<std::string>{}, std::optional{truncation},
        std::optional<std::string>{
            R"({"before":null,"after":{"id":"x"},"source":{"schema":"public","table":"a"},"op":"?"})"}}) {
-    const ListHeaders headers{{}};
+    const ListHeaders headers{no_headers};
     intake.accept(
         {{f.tp.topic, key, value, &headers}, f.tp.partition, {offset++}},
         [](const std::string&) { return 1; }, now);
