@@ -6,6 +6,7 @@
 #include <charconv>
 #include <initializer_list>
 #include <sstream>
+#include <type_traits>
 #include <utility>
 
 #include "file.hpp"
@@ -42,12 +43,16 @@ bool check(Report& report, const Scalar& scalar, Check check_text) {
   return convert<Done>(report, scalar, check_text).has_value();
 }
 
-template <class T>
-void check_range(Report& report, const std::optional<Scalar>& scalar, std::optional<T>& value,
-                 T lowest, T highest, std::string_view range) {
-  if (!value || (*value >= lowest && *value <= highest)) return;
+/// The value at `key`, if it is there and in its range.
+template <class T, class Convert>
+std::optional<T> in_range(Report& report, Mapping& mapping, std::string_view key, Convert to_value,
+                          std::type_identity_t<T> lowest, std::type_identity_t<T> highest,
+                          std::string_view range) {
+  const auto scalar = mapping.scalar(key);
+  const auto value = convert<T>(report, scalar, to_value);
+  if (!value || (*value >= lowest && *value <= highest)) return value;
   add(report, *scalar, in_quotes(scalar->raw) + " is out of range; expected " + std::string{range});
-  value.reset();
+  return std::nullopt;
 }
 
 /// A value that must be one of `choices`.
@@ -153,24 +158,24 @@ Log read_log(Report& report, Mapping mapping) {
 
 BatchLimits read_batch(Report& report, Mapping mapping) {
   BatchLimits limits;
-  const auto events = mapping.scalar("max_events");
-  auto max_events = convert<std::uint64_t>(report, events, to_count);
-  check_range<std::uint64_t>(report, events, max_events, 1, 1'000'000, "1 to 1000000");
-  if (max_events) limits.max_events = static_cast<std::size_t>(*max_events);
+  if (const auto max_events = in_range<std::uint64_t>(report, mapping, "max_events", to_count, 1,
+                                                      1'000'000, "1 to 1000000")) {
+    limits.max_events = static_cast<std::size_t>(*max_events);
+  }
 
-  const auto bytes = mapping.scalar("max_bytes");
-  auto max_bytes = convert<std::uint64_t>(report, bytes, to_bytes);
   // As many fetched messages wait in librdkafka, whose queued.max.messages.kbytes ends before 2
   // GiB.
-  check_range<std::uint64_t>(report, bytes, max_bytes, 64 * KiB, 2047 * MiB, "64KiB to 2047MiB");
-  if (max_bytes) limits.max_bytes = static_cast<std::size_t>(*max_bytes);
+  if (const auto max_bytes = in_range<std::uint64_t>(report, mapping, "max_bytes", to_bytes,
+                                                     64 * KiB, 2047 * MiB, "64KiB to 2047MiB")) {
+    limits.max_bytes = static_cast<std::size_t>(*max_bytes);
+  }
 
   using std::chrono::milliseconds;
-  const auto wait = mapping.scalar("max_wait");
-  auto max_wait = convert<milliseconds>(report, wait, to_duration);
-  check_range<milliseconds>(report, wait, max_wait, milliseconds{0}, std::chrono::seconds{60},
-                            "0ms to 60s");
-  if (max_wait) limits.max_wait = *max_wait;
+  if (const auto max_wait =
+          in_range<milliseconds>(report, mapping, "max_wait", to_duration, milliseconds{0},
+                                 std::chrono::seconds{60}, "0ms to 60s")) {
+    limits.max_wait = *max_wait;
+  }
 
   mapping.reject_unknown();
   return limits;
@@ -275,10 +280,10 @@ void read_on_error(Report& report, Mapping& mapping, PostgresSink& sink) {
   if (const auto topic = mapping.scalar("dead_letter_topic")) {
     if (check(report, *topic, check_topic)) sink.dead_letter_topic = topic->text;
   }
-  const auto rate = mapping.scalar("dead_letters_per_minute");
-  auto per_minute = convert<std::uint64_t>(report, rate, to_count);
-  check_range<std::uint64_t>(report, rate, per_minute, 1, 1'000'000, "1 to 1000000");
-  if (per_minute) sink.dead_letters_per_minute = static_cast<std::size_t>(*per_minute);
+  if (const auto per_minute = in_range<std::uint64_t>(report, mapping, "dead_letters_per_minute",
+                                                      to_count, 1, 1'000'000, "1 to 1000000")) {
+    sink.dead_letters_per_minute = static_cast<std::size_t>(*per_minute);
+  }
 }
 
 /// The columns of a rule. What is wrong with them whatever the table's columns are is told here.
@@ -338,10 +343,10 @@ PostgresSink read_postgres_sink(Report& report, Mapping& mapping, const Connecti
     if (check(report, *synced_at, check_identifier)) sink.synced_at = synced_at->text;
   }
   only(report, mapping, "consistency", "table");
-  const auto parallel = mapping.scalar("connections");
-  auto count = convert<std::uint64_t>(report, parallel, to_count);
-  check_range<std::uint64_t>(report, parallel, count, 1, 64, "1 to 64");
-  if (count) sink.connections = static_cast<std::size_t>(*count);
+  if (const auto count =
+          in_range<std::uint64_t>(report, mapping, "connections", to_count, 1, 64, "1 to 64")) {
+    sink.connections = static_cast<std::size_t>(*count);
+  }
   if (const auto missing = choose(report, mapping.scalar("missing_table"), {"create", "pause"})) {
     sink.missing_table = *missing == "pause" ? MissingTable::pause : MissingTable::create;
   }
@@ -369,17 +374,17 @@ Threshold read_threshold(Report& report, Mapping& mapping) {
       add(report, *url, server.error().message);
     }
   }
-  const auto events = mapping.scalar("max_event");
-  auto max_event = convert<std::uint64_t>(report, events, to_count);
-  check_range<std::uint64_t>(report, events, max_event, 1, 1'000'000, "1 to 1000000");
-  if (max_event) threshold.max_event = *max_event;
+  if (const auto max_event = in_range<std::uint64_t>(report, mapping, "max_event", to_count, 1,
+                                                     1'000'000, "1 to 1000000")) {
+    threshold.max_event = *max_event;
+  }
 
   using std::chrono::milliseconds;
-  const auto time = mapping.scalar("max_time");
-  auto max_time = convert<milliseconds>(report, time, to_duration);
-  check_range<milliseconds>(report, time, max_time, std::chrono::seconds{1},
-                            std::chrono::hours{7 * 24}, "1s to 10080m");
-  if (max_time) threshold.max_time = *max_time;
+  if (const auto max_time =
+          in_range<milliseconds>(report, mapping, "max_time", to_duration, std::chrono::seconds{1},
+                                 std::chrono::hours{7 * 24}, "1s to 10080m")) {
+    threshold.max_time = *max_time;
+  }
   return threshold;
 }
 
@@ -425,19 +430,19 @@ void read_call(Report& report, Mapping& mapping, WebhookRoute& route) {
 
 void read_pace(Report& report, Mapping& mapping, WebhookRoute& route) {
   using std::chrono::milliseconds;
-  const auto time = mapping.scalar("timeout");
-  auto timeout = convert<milliseconds>(report, time, to_duration);
-  check_range<milliseconds>(report, time, timeout, milliseconds{100}, std::chrono::minutes{10},
-                            "100ms to 10m");
-  if (timeout) route.timeout = *timeout;
-  const auto calls = mapping.scalar("max_in_flight");
-  auto max_in_flight = convert<std::uint64_t>(report, calls, to_count);
-  check_range<std::uint64_t>(report, calls, max_in_flight, 1, 10'000, "1 to 10000");
-  if (max_in_flight) route.max_in_flight = static_cast<std::size_t>(*max_in_flight);
-  const auto pace = mapping.scalar("rate");
-  auto rate = convert<std::uint64_t>(report, pace, to_count);
-  check_range<std::uint64_t>(report, pace, rate, 1, 1'000'000, "1 to 1000000");
-  if (rate) route.rate = static_cast<std::size_t>(*rate);
+  if (const auto timeout =
+          in_range<milliseconds>(report, mapping, "timeout", to_duration, milliseconds{100},
+                                 std::chrono::minutes{10}, "100ms to 10m")) {
+    route.timeout = *timeout;
+  }
+  if (const auto max_in_flight = in_range<std::uint64_t>(report, mapping, "max_in_flight", to_count,
+                                                         1, 10'000, "1 to 10000")) {
+    route.max_in_flight = static_cast<std::size_t>(*max_in_flight);
+  }
+  if (const auto rate = in_range<std::uint64_t>(report, mapping, "rate", to_count, 1, 1'000'000,
+                                                "1 to 1000000")) {
+    route.rate = static_cast<std::size_t>(*rate);
+  }
 }
 
 WebhookRoute read_route(Report& report, Mapping mapping) {
