@@ -38,12 +38,15 @@ TEST_CASE("the second daemon takes over from one that is stopped, and from one t
     return !lines.empty() && lines.back().ends_with("count=1");
   };
   // Both are there and much is to be done when the one that is at it goes.
-  const auto take_over = [&](unsigned seed, const std::function<void(Daemon&)>& end) {
-    CAPTURE(seed);
+  const auto both_are_there = [&] {
     eventually(seconds{30}, "two members, one of which has the partition", [&] {
       return kafka.members("lockstep." + feed.name) == 2 &&
              has_the_partition(first) != has_the_partition(second);
     });
+  };
+  const auto take_over = [&](unsigned seed, const std::function<void(Daemon&)>& end) {
+    CAPTURE(seed);
+    both_are_there();
     Database other{Stack::from_environment().target_url};
     other.exec("BEGIN; LOCK TABLE " + feed.name);
     feed.load(20'000, 2000, seed);
@@ -67,6 +70,7 @@ TEST_CASE("the second daemon takes over from one that is stopped, and from one t
   take_over(3, [](Daemon& owner) { owner.kill(); });
   take_over(4, [](Daemon& owner) { owner.kill(); });
   check_only_forward(target, feed.name);
+  both_are_there();
   CHECK(first.stop() == 0);
   CHECK(second.stop() == 0);
 }

@@ -278,19 +278,20 @@ void Daemon::await_log(const std::string& text, seconds deadline, int times) con
 
 Ended run_program(const std::string& name, const std::vector<std::string>& arguments,
                   const Surroundings& surroundings) {
-  const auto folder = fresh_folder("command-line");
+  const auto folder = fresh_folder(unique("command_line"));
   const pid_t pid = launch(name, arguments, folder / "out", folder / "err", surroundings);
   int status = 0;
-  const auto ended = [&] { return waitpid(pid, &status, WNOHANG) == pid; };
   try {
-    eventually(seconds{30}, name + " ends", ended);
+    eventually(seconds{30}, name + " ends", [&] { return waitpid(pid, &status, WNOHANG) == pid; });
   } catch (...) {
     ::kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
     throw;
   }
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read(folder / "out"),
-          read(folder / "err")};
+  Ended printed{WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), read(folder / "out"),
+                read(folder / "err")};
+  std::filesystem::remove_all(folder);
+  return printed;
 }
 
 }  // namespace lockstep::test
