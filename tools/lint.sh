@@ -51,7 +51,7 @@ declare -A library_headers=(
   [libcurl]='curl/' [libcrypto]='openssl/' [hiredis]='hiredis/')
 declare -A library_folders=(
   [libpqxx]='src/postgres include/lockstep/postgres tools tests' [librdkafka]='src/kafka tests' [simdjson]='src/debezium' [yaml-cpp]='src/config'
-  [libsystemd]='src/observe' [Boost]='src/http tests' [prometheus-cpp]='src/http' [libcurl]='src/webhook tools' [libcrypto]='src/webhook' [hiredis]='src/threshold')
+  [libsystemd]='src/observe' [Boost]='src/http tests' [prometheus-cpp]='src/http' [libcurl]='src/webhook src/control tools' [libcrypto]='src/webhook' [hiredis]='src/threshold')
 
 # What a folder may include of others' (lockstep/NAME/...), beside itself: a folder, or one header of it. The daemon and
 # the tools put all together.
@@ -59,6 +59,7 @@ declare -A may_include=(
   [model]='' [observe]='' [config]='model kafka/properties.hpp' [kafka]='model observe' [debezium]='model' [batch]='model'
   [postgres]='model observe batch' [pipeline]='model observe batch kafka debezium' [http]='model observe pipeline batch' [live]='model observe kafka http'
   [event]='model' [console]='model event' [webhook]='model batch event'
+  [control]='model observe config kafka http pipeline batch'
   [threshold]='model batch event pipeline' [source]='model observe config/duration.hpp kafka postgres pipeline http')
 
 includes() {

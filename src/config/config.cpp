@@ -145,6 +145,20 @@ Http read_http(Report& report, Mapping mapping) {
   return http;
 }
 
+std::string read_connect(Report& report, Mapping mapping) {
+  std::string connect_url = Config{}.connect_url;
+  // It is never quoted: it may hold a password.
+  if (const auto url = mapping.scalar("url")) {
+    if (auto checked = check_web_url(url->text); !checked) {
+      add(report, *url, checked.error().message);
+    }
+    connect_url = url->text;
+    while (connect_url.ends_with('/')) connect_url.pop_back();
+  }
+  mapping.reject_unknown();
+  return connect_url;
+}
+
 Log read_log(Report& report, Mapping mapping) {
   Log log;
   if (auto level =
@@ -594,6 +608,9 @@ Config read_config(Report& report, const YAML::Node& node) {
     config.connections.emplace(connection.key, connection.text);
   }
   read_pipelines(report, root, connections, config.pipelines);
+  if (auto connect = root.mapping("connect")) {
+    config.connect_url = read_connect(report, std::move(*connect));
+  }
   if (auto log = root.mapping("log")) config.log = read_log(report, std::move(*log));
   if (auto http = root.mapping("http")) config.http = read_http(report, std::move(*http));
   root.reject_unknown();
@@ -659,6 +676,7 @@ std::vector<std::string> known_keys() {
       - sink: {type: threshold}
       - sink: {type: console}
       - sink: {type: webhook, routes: [{}]}
+    connect: {}
     http: {}
     log: {}
   )"));

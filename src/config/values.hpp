@@ -26,6 +26,7 @@ struct Address {
 Result<Address, Error> to_listen(std::string_view text);
 Result<Done, Error> check_host_name(std::string_view name);  ///< without a port
 Result<Done, Error> check_origin(std::string_view origin);   ///< https://ops.example:8443
+Result<Done, Error> check_web_url(std::string_view url);     ///< never quote it
 
 Result<Done, Error> check_web_url(std::string_view url);  ///< never quote it
 Result<Done, Error> check_header_name(std::string_view name);

@@ -16,6 +16,7 @@
 #include "check.hpp"
 #include "dead_letters.hpp"
 #include "lockstep/config/config.hpp"
+#include "lockstep/control/services.hpp"
 #include "lockstep/http/page.hpp"
 #include "lockstep/http/pipelines.hpp"
 #include "lockstep/http/server.hpp"
@@ -109,9 +110,17 @@ bool work(const sigset_t& signals, pipeline::Registry& pipelines) {
   }
 }
 
-/// Stops all pipelines. Past the deadline the process ends as it is: what the target has not
-/// committed by then it rolls back, and nothing is lost.
-void stop(pipeline::Registry& pipelines, int exit_code) {
+/// What is served, with what feeds it.
+struct Web {
+  std::shared_ptr<http::Feed> feed;
+  std::unique_ptr<live::Live> live;
+  std::unique_ptr<source::Source> source;
+  std::unique_ptr<http::Server> server;  // last: its routes use the above
+};
+
+/// Stops all pipelines, and what is served. Past the deadline the process ends as it is: what the
+/// target has not committed by then it rolls back, and nothing is lost.
+void stop(pipeline::Registry& pipelines, Web& web, int exit_code) {
   observe::notify_stopping();
   std::atomic<bool> stopped{false};
   std::jthread guard{[&stopped, exit_code, begin = Clock::now()] {
@@ -124,6 +133,7 @@ void stop(pipeline::Registry& pipelines, int exit_code) {
     std::_Exit(exit_code);
   }};
   pipelines.stop_all();
+  web.server.reset();  // waits for what Connect or Kafka was asked
   stopped = true;
 }
 
@@ -157,14 +167,6 @@ std::map<std::string, std::vector<std::string>> topics_of(const pipeline::Regist
   return topics;
 }
 
-/// What is served, with what feeds it.
-struct Web {
-  std::shared_ptr<http::Feed> feed;
-  std::unique_ptr<live::Live> live;
-  std::unique_ptr<source::Source> source;
-  std::unique_ptr<http::Server> server;  // last: its routes use the above
-};
-
 /// Nothing, if it is not wanted. Errors: why it can't be served.
 Result<Web, std::string> serve(const config::Config& whole, pipeline::Registry& pipelines) {
   const config::Http& config = whole.http;
@@ -187,6 +189,9 @@ Result<Web, std::string> serve(const config::Config& whole, pipeline::Registry& 
   for (auto& route : web.source->routes()) routes.push_back(std::move(route));
   for (auto& route : web.live->routes()) routes.push_back(std::move(route));
   for (auto& route : http::page_routes()) routes.push_back(std::move(route));
+  const control::Services services{whole.connect_url, whole.kafka.brokers, whole.kafka.properties};
+  for (auto& route : control::connector_routes(services)) routes.push_back(std::move(route));
+  for (auto& route : control::topic_routes(services)) routes.push_back(std::move(route));
   auto server = http::Server::start(
       {config.host, config.port, {config.tokens, config.allowed_hosts, config.allowed_origins}},
       std::move(routes), web.feed);
@@ -205,7 +210,7 @@ int run(const config::Config& config, const sigset_t& signals) {
   spdlog::info("lockstepd started version={} pipelines={}", LOCKSTEP_VERSION,
                config.pipelines.size());
   pipeline::Registry pipelines;
-  const auto web = serve(config, pipelines);
+  auto web = serve(config, pipelines);
   if (!web) {
     spdlog::error("not started: {}", web.error());
     return exit_failed;
@@ -226,7 +231,7 @@ int run(const config::Config& config, const sigset_t& signals) {
   observe::notify_ready();
 
   const int exit_code = work(signals, pipelines) ? exit_ok : exit_failed;
-  stop(pipelines, exit_code);
+  stop(pipelines, *web, exit_code);
   spdlog::info("lockstepd stopped");
   return exit_code;
 }

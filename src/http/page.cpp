@@ -13,6 +13,7 @@ std::string content_type(std::string_view name) {
   if (extension == "html") return "text/html; charset=utf-8";
   if (extension == "css") return "text/css; charset=utf-8";
   if (extension == "js") return "text/javascript; charset=utf-8";
+  if (extension == "json") return "application/json";
   return "image/svg+xml";
 }
 
@@ -22,7 +23,7 @@ std::vector<Route> page_routes() {
   std::vector<Route> routes;
   for (const auto& file : page_files()) {
     const auto path = file.name == "index.html" ? "/" : "/" + std::string{file.name};
-    routes.push_back({"GET", path, Access::page, false, [file](const Request&) {
+    routes.push_back({"GET", path, Access::page, Waits::not_at_all, [file](const Request&) {
                         return Response{.content_type = content_type(file.name),
                                         .body = std::string{file.content},
                                         .cache_control = "no-cache"};

@@ -180,11 +180,14 @@ Result<std::string, Response> find_topic(const pipeline::PipelineStatus& status,
 
 std::vector<Route> pipeline_routes(pipeline::Registry& pipelines, const std::string& version) {
   const auto all = std::make_shared<Pipelines>(pipelines, version);
-  std::vector<Route> routes{
-      {"GET", "/healthz", Access::open, true, [all](const auto&) { return all->healthz(); }},
-      {"GET", "/readyz", Access::open, true, [all](const auto&) { return all->readyz(); }},
-      {"GET", "/metrics", Access::open, true, [all](const auto&) { return all->metrics(); }},
-      {"GET", "/status", Access::page, true, [all](const auto&) { return all->status(); }}};
+  std::vector<Route> routes{{"GET", "/healthz", Access::open, Waits::for_pipelines,
+                             [all](const auto&) { return all->healthz(); }},
+                            {"GET", "/readyz", Access::open, Waits::for_pipelines,
+                             [all](const auto&) { return all->readyz(); }},
+                            {"GET", "/metrics", Access::open, Waits::for_pipelines,
+                             [all](const auto&) { return all->metrics(); }},
+                            {"GET", "/status", Access::page, Waits::for_pipelines,
+                             [all](const auto&) { return all->status(); }}};
   for (const auto& [word, verb] :
        {std::pair{"pause", Verb::pause}, {"resume", Verb::resume}, {"retry", Verb::retry}}) {
     const auto tell = [all, verb = verb, word = std::string{word}](const Request& request) {
@@ -192,10 +195,11 @@ std::vector<Route> pipeline_routes(pipeline::Registry& pipelines, const std::str
     };
     const std::string of_pipeline = std::string{"/pipelines/{name}/"} + word;
     const std::string of_table = std::string{"/pipelines/{name}/tables/{table}/"} + word;
-    routes.push_back({"POST", of_pipeline, Access::guarded, true, tell});
-    routes.push_back({"POST", of_table, Access::guarded, true, tell});
+    routes.push_back({"POST", of_pipeline, Access::guarded, Waits::for_pipelines, tell});
+    routes.push_back({"POST", of_table, Access::guarded, Waits::for_pipelines, tell});
   }
-  routes.push_back({"POST", "/pipelines/{name}/tables/{table}/skip", Access::guarded, true,
+  routes.push_back({"POST", "/pipelines/{name}/tables/{table}/skip", Access::guarded,
+                    Waits::for_pipelines,
                     [all](const Request& request) { return all->skip(request); }});
   return routes;
 }

@@ -117,7 +117,7 @@ struct Shared {
   const ServerConfig config;
   const std::vector<Route> routes;
   const std::shared_ptr<Feed> feed;
-  std::size_t waiting_requests = 0;
+  std::size_t waiting_requests = 0;  // of both threads below
   std::size_t connections = 0;
   // Those that wait for their peer, the longest first: who comes may have the place of one.
   std::list<Connection*> idle;
@@ -125,6 +125,7 @@ struct Shared {
   std::set<std::shared_ptr<Later>> later;
   asio::io_context io{1};  // its end is that of the connections, which use the above
   asio::thread_pool waiting{1};
+  asio::thread_pool waiting_for_others{1};
 };
 
 /// One of those that there may be.
@@ -406,16 +407,18 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
       handle_later(route, request);
       return;
     }
-    if (!route.may_wait) {
+    if (route.waits == Waits::not_at_all) {
       finish(route, called(route, request));
       return;
     }
     if (shared_.waiting_requests >= most_waiting) {
-      send(error(503, "busy", "too many requests wait for the pipelines already: try again"));
+      send(error(503, "busy", "too many requests wait for an answer already: try again"));
       return;
     }
     ++shared_.waiting_requests;
-    asio::post(shared_.waiting, [self = shared_from_this(), &route, request = std::move(request)] {
+    auto& thread =
+        route.waits == Waits::for_pipelines ? shared_.waiting : shared_.waiting_for_others;
+    asio::post(thread, [self = shared_from_this(), &route, request = std::move(request)] {
       auto response = called(route, request);
       asio::post(self->shared_.io, [self, &route, response = std::move(response)]() mutable {
         --self->shared_.waiting_requests;
@@ -484,7 +487,11 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
     reply_.keep_alive(!last_);
     const auto size = response.body.size();
     if (request_.method() != bhttp::verb::head) reply_.body() = std::move(response.body);
-    reply_.content_length(size);
+    if (response.status != 204) {
+      reply_.content_length(size);
+    } else {
+      reply_.erase(bhttp::field::content_type);
+    }
     wait_for_peer(shared_.amid);
     stream_.expires_after(request_deadline);
     serializer_.emplace(reply_);
@@ -545,6 +552,7 @@ class Server::Impl {
       acceptor_.close(ignored);
     });
     shared_.waiting.join();
+    shared_.waiting_for_others.join();
     shared_.io.stop();
     if (thread_.joinable()) thread_.join();
     for (const auto& later : shared_.later) later->forget();

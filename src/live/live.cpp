@@ -375,9 +375,9 @@ void Live::applied(const std::string& pipeline, const TopicPartition& partition,
 
 std::vector<http::Route> Live::routes() {
   auto* const impl = impl_.get();
-  return {{"GET", "/topics", http::Access::guarded, true,
+  return {{"GET", "/topics", http::Access::guarded, http::Waits::for_others,
            [impl](const http::Request&) { return impl->topics(); }},
-          {"GET", "/topics/{topic}/messages", http::Access::guarded, true,
+          {"GET", "/topics/{topic}/messages", http::Access::guarded, http::Waits::for_others,
            [impl](const http::Request& request) { return impl->messages(request); }}};
 }
 

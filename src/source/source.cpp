@@ -183,14 +183,15 @@ std::vector<http::Route> Source::routes() {
     };
   };
   using http::Access;
-  return {{"GET", "/wait", Access::guarded, false, {}, later(&Impl::wait)},
-          {"POST", "/wait", Access::guarded, false, {}, later(&Impl::mark_and_wait)},
-          {"POST",
-           "/pipelines/{name}/tables/{table}/resync",
-           Access::guarded,
-           false,
-           {},
-           later(&Impl::resync)}};
+  return {
+      {"GET", "/wait", Access::guarded, http::Waits::not_at_all, {}, later(&Impl::wait)},
+      {"POST", "/wait", Access::guarded, http::Waits::not_at_all, {}, later(&Impl::mark_and_wait)},
+      {"POST",
+       "/pipelines/{name}/tables/{table}/resync",
+       Access::guarded,
+       http::Waits::not_at_all,
+       {},
+       later(&Impl::resync)}};
 }
 
 }  // namespace lockstep::source

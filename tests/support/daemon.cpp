@@ -124,6 +124,7 @@ std::string to_yaml(const std::vector<DaemonConfig>& pipelines) {
   yaml << "http: {listen: \"" << first.listen << "\", token: \"" << first.token << "\", tokens: {";
   for (const auto& [name, secret] : first.tokens) yaml << name << ": " << quoted(secret) << ", ";
   yaml << "}}\n";
+  yaml << "connect: {url: \"" << stack.connect_url << "\"}\n";
   yaml << "log: {level: " << first.log_level << "}\n";
   return yaml.str();
 }

@@ -85,6 +85,7 @@ lockstep::Result<Config, Errors> loaded(const std::string& key = "", const std::
   std::string root;
   std::string kafka;
   std::string http;
+  std::string connect;
   std::string log;
   std::string pipeline;
   std::string sink;
@@ -96,6 +97,7 @@ lockstep::Result<Config, Errors> loaded(const std::string& key = "", const std::
   const std::pair<std::string, std::string*> blocks[] = {
       {"kafka.", &kafka},
       {"http.", &http},
+      {"connect.", &connect},
       {"log.", &log},
       {"pipelines[].sink.tables[].columns.", &columns},
       {"pipelines[].sink.tables[].", &rule},
@@ -118,12 +120,13 @@ lockstep::Result<Config, Errors> loaded(const std::string& key = "", const std::
   if (!columns.empty()) rule = "columns: {" + columns + "}";
   if (sink_type == "type: webhook") sink = "routes: [{url: 'http://h'" + more(route) + "}]";
   if (!rule.empty()) sink = "tables: [{match: a.b, " + rule + "}]";
-  return parse(
-      "kafka: {brokers: a" + more(kafka) + "}\n" + map("http", http) + map("log", log) +
-          (root.empty() ? "" : root + "\n") + "pipelines:\n  - {name: a, topics: [t], sink: {" +
-          sink_type + more(sink) + "}" + (batch.empty() ? "" : ", batch: {" + batch + "}") +
-          (connector.empty() ? "" : ", connector: {" + connector + "}") + more(pipeline) + "}\n",
-      "f.yaml", no_variables);
+  return parse("kafka: {brokers: a" + more(kafka) + "}\n" + map("http", http) +
+                   map("connect", connect) + map("log", log) + (root.empty() ? "" : root + "\n") +
+                   "pipelines:\n  - {name: a, topics: [t], sink: {" + sink_type + more(sink) + "}" +
+                   (batch.empty() ? "" : ", batch: {" + batch + "}") +
+                   (connector.empty() ? "" : ", connector: {" + connector + "}") + more(pipeline) +
+                   "}\n",
+               "f.yaml", no_variables);
 }
 
 /// The keys that a file with all blocks and nothing in them lacks.

@@ -10,6 +10,7 @@
 using lockstep::http::Access;
 using lockstep::http::page_routes;
 using lockstep::http::Response;
+using lockstep::http::Waits;
 
 namespace {
 
@@ -18,7 +19,7 @@ std::map<std::string, Response> served() {
   for (const auto& route : page_routes()) {
     CHECK(route.method == "GET");
     CHECK(route.access == Access::page);
-    CHECK_FALSE(route.may_wait);
+    CHECK(route.waits == Waits::not_at_all);
     responses[route.path] = route.handle({});
   }
   return responses;

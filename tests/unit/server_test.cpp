@@ -19,18 +19,18 @@ using std::chrono::seconds;
 namespace {
 
 std::vector<Route> routes() {
-  return {{"GET", "/open", Access::open, false,
+  return {{"GET", "/open", Access::open, Waits::not_at_all,
            [](const Request&) { return Response{.body = "open"}; }},
-          {"GET", "/page", Access::page, false,
+          {"GET", "/page", Access::page, Waits::not_at_all,
            [](const Request&) { return Response{.body = "page"}; }},
-          {"POST", "/echo/{what}", Access::guarded, true,
+          {"POST", "/echo/{what}", Access::guarded, Waits::for_pipelines,
            [](const Request& request) {
              const auto x = request.query.find("x");
              return Response{.body = request.parameters[0] + "|" +
                                      (x == request.query.end() ? "" : x->second) + "|" +
                                      request.body};
            }},
-          {"GET", "/throws", Access::open, true,
+          {"GET", "/throws", Access::open, Waits::for_pipelines,
            [](const Request&) -> Response { throw std::runtime_error{"no"}; }}};
 }
 
@@ -57,13 +57,15 @@ TEST_CASE("server: a route may answer later, from any thread, and hold up nobody
     return replies.size();
   };
   auto with = routes();
-  with.push_back({"GET", "/later", Access::open, false, {}, [&](const Request&, Reply reply) {
-                    const std::lock_guard lock{mutex};
-                    replies.push_back(std::move(reply));
-                  }});
-  with.push_back({"GET", "/fails", Access::open, false, {}, [](const Request&, const Reply&) {
-                    throw std::runtime_error{"no"};
-                  }});
+  with.push_back(
+      {"GET", "/later", Access::open, Waits::not_at_all, {}, [&](const Request&, Reply reply) {
+         const std::lock_guard lock{mutex};
+         replies.push_back(std::move(reply));
+       }});
+  with.push_back(
+      {"GET", "/fails", Access::open, Waits::not_at_all, {}, [](const Request&, const Reply&) {
+         throw std::runtime_error{"no"};
+       }});
   std::optional<Served> served{std::in_place, AccessRules{}, with};
   const int port = served->port;
   const auto call = [port] { return web_call(port, "GET", "/later"); };
@@ -254,11 +256,12 @@ TEST_CASE("server: a route that waits holds up no other") {
   std::atomic<int> begun{0};
   const auto wait = go.get_future().share();
   auto with = routes();
-  with.push_back({"GET", "/waits", Access::open, true, [&begun, wait](const Request&) {
-                    ++begun;
-                    wait.wait();
-                    return Response{.body = "waited"};
-                  }});
+  with.push_back(
+      {"GET", "/waits", Access::open, Waits::for_pipelines, [&begun, wait](const Request&) {
+         ++begun;
+         wait.wait();
+         return Response{.body = "waited"};
+       }});
   const Served served{{}, std::move(with)};
   std::vector<std::unique_ptr<WebConnection>> waiting;
   for (int i = 0; i < 70; ++i) {

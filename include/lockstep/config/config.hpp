@@ -120,6 +120,8 @@ struct Config {
   Kafka kafka;
   std::vector<Pipeline> pipelines;  ///< at least one, in the file's order
   Http http;
+  /// Of Kafka Connect's REST API; may hold a password: never print it.
+  std::string connect_url = "http://localhost:8083";
   Log log;
   std::map<std::string, std::string> connections;  ///< name to URL: never print the URLs
 

@@ -21,7 +21,7 @@ struct Request {
 struct Response {
   int status = 200;
   std::string content_type = "application/json";
-  std::string body;
+  std::string body;  ///< none with status 204
   std::string cache_control = "no-store";
 };
 
@@ -39,12 +39,19 @@ enum class Access : std::uint8_t {
 /// more it goes nowhere.
 using Reply = std::function<void(Response)>;
 
+/// What a route waits for, for all that it has a deadline: its thread. Those who wait for other
+/// services must not hold up those who ask how the pipelines are.
+enum class Waits : std::uint8_t {
+  not_at_all,     ///< on the thread of the connections
+  for_pipelines,  ///< on the server's second thread
+  for_others,     ///< brokers, Connect: on its third
+};
+
 struct Route {
   std::string method;
   std::string path;  ///< "/pipelines/{name}/pause"; a {…} stands for one segment
   Access access = Access::guarded;
-  /// It may take a while, for all that it has a deadline: on the server's second thread.
-  bool may_wait = false;
+  Waits waits = Waits::not_at_all;
   std::function<Response(const Request&)> handle;
   /// Instead of handle: returns at once, and answers when it can, within minutes.
   std::function<void(const Request&, Reply)> handle_later{};

@@ -6,7 +6,8 @@
 
 namespace lockstep::http {
 
-/// The live page: / and the files that it asks for. It gets all else from the other routes.
+/// The live page: / and the files that it asks for. It gets all else from the other routes. And
+/// /openapi.json, which describes those.
 std::vector<Route> page_routes();
 
 }  // namespace lockstep::http

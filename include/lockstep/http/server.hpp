@@ -20,10 +20,11 @@ struct ServerConfig {
   AccessRules access;
 };
 
-/// HTTP/1.1 and WebSocket, asynchronous, on one thread, and a second one for routes that may wait.
+/// HTTP/1.1 and WebSocket, asynchronous, on one thread, and two more for routes that may wait:
+/// one for pipelines, one for other services.
 ///
 /// Bounds: 256 connections, 16 KiB of headers, 64 KiB of body, 10 s for a request and for reading
-/// its answer, a minute between two, 64 requests for the second thread, 64 that are
+/// its answer, a minute between two, 64 requests for the other two threads, 64 that are
 /// answered later. WebSockets: see Feed.
 /// A connection beyond them closes the one that has been idle longest; where none is, the one that
 /// has been longest about its request, its answer or its handshake: who is quick gets in, whatever
@@ -37,7 +38,7 @@ class Server {
   static Result<std::unique_ptr<Server>, std::string> start(ServerConfig config,
                                                             std::vector<Route> routes,
                                                             std::shared_ptr<Feed> feed = nullptr);
-  /// Closes all connections; waits for what the second thread is at.
+  /// Closes all connections; waits for what the other threads are at.
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

@@ -1,7 +1,8 @@
 # Sets page_files to a .cpp of the files in this folder that a browser gets. It is written when CMake runs, which a change
 # of these files makes it do again: clang-tidy looks at it in a tree that is only configured.
 file(GLOB pages CONFIGURE_DEPENDS RELATIVE ${CMAKE_CURRENT_LIST_DIR} ${CMAKE_CURRENT_LIST_DIR}/*.html
-  ${CMAKE_CURRENT_LIST_DIR}/*.css ${CMAKE_CURRENT_LIST_DIR}/*.svg ${CMAKE_CURRENT_LIST_DIR}/*.js)
+  ${CMAKE_CURRENT_LIST_DIR}/*.css ${CMAKE_CURRENT_LIST_DIR}/*.svg ${CMAKE_CURRENT_LIST_DIR}/*.js
+  ${CMAKE_CURRENT_LIST_DIR}/*.json)
 set(entries "")
 foreach(name ${pages})
   set(file ${CMAKE_CURRENT_LIST_DIR}/${name})
