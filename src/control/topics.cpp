@@ -9,6 +9,7 @@
 
 #include "body.hpp"
 #include "lockstep/control/services.hpp"
+#include "system_topics.hpp"
 
 namespace lockstep::control {
 
@@ -26,17 +27,19 @@ constexpr std::int64_t most_replicas = 32;
 constexpr auto retention_ms = "retention.ms";
 constexpr auto retention_bytes = "retention.bytes";
 
-/// Its offsets, transactions: what nobody should touch by mistake.
-bool is_kafkas_own(const std::string& topic) {
-  return topic.starts_with("__");
-}
-
 bool is_topic_name(const std::string& name) {
   constexpr std::size_t longest = 249;
   return !name.empty() && name.size() <= longest && name != "." && name != ".." &&
          std::all_of(name.begin(), name.end(), [](unsigned char c) {
            return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
          });
+}
+
+Response system_topic(int status, const std::string& name) {
+  return http::error(status, "system topic",
+                     name +
+                         " is what Kafka or Connect keeps its own state in, and can't be changed "
+                         "from here: use Kafka's own tools if it has to be");
 }
 
 Response no_topic() {
@@ -122,10 +125,9 @@ class Topics {
     mistakes.push_back(out_of_range(*body, "replication_factor", 1, most_replicas));
     if (!is_topic_name(name)) {
       mistakes.emplace_back("topic_name has to be 1 to 249 letters, digits, dots, _ or -");
-    } else if (is_kafkas_own(name)) {
-      mistakes.emplace_back("topic_name begins with __, as Kafka's own do");
     }
     if (const auto all = joined(mistakes); !all.empty()) return http::error(400, "bad body", all);
+    if (is_system_topic(name)) return system_topic(400, name);
     spdlog::info("topic asked for over HTTP {} topic={}", request.who, name);
     return with_admin([&](kafka::Admin& admin) {
       const kafka::TopicSize size{
@@ -151,7 +153,8 @@ class Topics {
     if (changes.empty()) {
       return http::error(422, "nothing to change", "give retention_ms, retention_bytes, or both");
     }
-    if (!is_topic_name(name) || is_kafkas_own(name)) return no_topic();
+    if (!is_topic_name(name)) return no_topic();
+    if (is_system_topic(name)) return system_topic(422, name);
     spdlog::info("topic's change asked for over HTTP {} topic={}", request.who, name);
     return with_admin([&](kafka::Admin& admin) {
       if (auto altered = admin.alter(name, changes, deadline); !altered) {
@@ -164,7 +167,8 @@ class Topics {
   Response remove(const Request& request) {
     const auto name = query_of(request, "topic_name");
     if (name.empty()) return missing_parameter("topic_name");
-    if (!is_topic_name(name) || is_kafkas_own(name)) return no_topic();
+    if (!is_topic_name(name)) return no_topic();
+    if (is_system_topic(name)) return system_topic(400, name);
     spdlog::info("topic's end asked for over HTTP {} topic={}", request.who, name);
     return with_admin([&](kafka::Admin& admin) {
       if (auto removed = admin.remove(name, deadline); !removed) {

@@ -191,7 +191,12 @@ TEST_CASE("api: topics are made, changed and deleted") {
   CHECK(api.call("DELETE", "/topic/delete" + query).status == 204);
   CHECK(api.refusal("DELETE", "/topic/delete" + query) == 404);
   CHECK(api.refusal("GET", "/topic/config" + query) == 404);
-  CHECK(api.refusal("DELETE", "/topic/delete?topic_name=__consumer_offsets") == 404);
+  for (const std::string system : {"__consumer_offsets", "connect-configs", "connect-status"}) {
+    CAPTURE(system);
+    CHECK(api.refusal("DELETE", "/topic/delete?topic_name=" + system) == 400);
+    CHECK(update({{"topic_name", system}, {"retention_ms", 1}}) == 422);
+  }
+  CHECK(api.call("GET", "/topic/config?topic_name=connect-configs").status == 200);
   CHECK(api.refusal("DELETE", "/topic/delete") == 400);
 }
 

@@ -374,7 +374,7 @@ TEST_CASE("config: each wrong shape names its key") {
       {"a key that would break the line",
        with("", "", "\"a\\nb\": 1\n"),
        {"f.yaml:11: a\\x0ab: unknown key; expected one of kafka, connections, pipelines, "
-        "log, http"}},
+        "connect, log, http"}},
       {"neither connection nor url",
        "kafka: {brokers: a}\npipelines:\n  - name: a\n    topics: [t]\n    sink: {type: "
        "postgres}\n",

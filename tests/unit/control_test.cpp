@@ -14,6 +14,7 @@
 #include "lockstep/live/live.hpp"
 #include "lockstep/source/source.hpp"
 #include "settings.hpp"
+#include "system_topics.hpp"
 
 using namespace lockstep::control;
 namespace http = lockstep::http;
@@ -138,6 +139,20 @@ TEST_CASE("control: a connector's name is a part of a path") {
     CHECK_FALSE(is_connector_name(name));
   }
   CHECK_FALSE(is_connector_name(std::string(201, 'a')));
+}
+
+TEST_CASE("control: topics that Kafka or Connect can't go on without are told from others") {
+  for (const auto* const topic : {"__consumer_offsets", "__transaction_state", "connect-configs",
+                                  "connect-offsets", "connect-status", "my_connect_configs",
+                                  "lockstep.connect.statuses", "docker-connect-config"}) {
+    CAPTURE(topic);
+    CHECK(is_system_topic(topic));
+  }
+  for (const auto* const topic : {"dbserver1.public.users", "shop.public.connect_requests",
+                                  "disconnect-status", "connect-configs-copy", "offsets"}) {
+    CAPTURE(topic);
+    CHECK_FALSE(is_system_topic(topic));
+  }
 }
 
 TEST_CASE("control: what a body has is there, what is null is not") {
