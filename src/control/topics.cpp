@@ -128,7 +128,7 @@ class Topics {
     }
     if (const auto all = joined(mistakes); !all.empty()) return http::error(400, "bad body", all);
     if (is_system_topic(name)) return system_topic(400, name);
-    spdlog::info("topic asked for over HTTP {} topic={}", request.who, name);
+    spdlog::info("making a topic topic={}", name);
     return with_admin([&](kafka::Admin& admin) {
       const kafka::TopicSize size{
           name, static_cast<int>(body->number("num_partitions").value_or(-1)),
@@ -155,7 +155,7 @@ class Topics {
     }
     if (!is_topic_name(name)) return no_topic();
     if (is_system_topic(name)) return system_topic(422, name);
-    spdlog::info("topic's change asked for over HTTP {} topic={}", request.who, name);
+    spdlog::info("changing a topic topic={}", name);
     return with_admin([&](kafka::Admin& admin) {
       if (auto altered = admin.alter(name, changes, deadline); !altered) {
         return kafka_error(altered.error(), 422);
@@ -169,7 +169,6 @@ class Topics {
     if (name.empty()) return missing_parameter("topic_name");
     if (!is_topic_name(name)) return no_topic();
     if (is_system_topic(name)) return system_topic(400, name);
-    spdlog::info("topic's end asked for over HTTP {} topic={}", request.who, name);
     return with_admin([&](kafka::Admin& admin) {
       if (auto removed = admin.remove(name, deadline); !removed) {
         return kafka_error(removed.error(), 400);
