@@ -27,8 +27,6 @@ Result<Address, Error> to_listen(std::string_view text);
 Result<Done, Error> check_host_name(std::string_view name);  ///< without a port
 Result<Done, Error> check_origin(std::string_view origin);   ///< https://ops.example:8443
 Result<Done, Error> check_web_url(std::string_view url);     ///< never quote it
-
-Result<Done, Error> check_web_url(std::string_view url);  ///< never quote it
 Result<Done, Error> check_header_name(std::string_view name);
 Result<Done, Error> check_header_value(std::string_view value);  ///< never quote it
 /// redis://user:password@host:port/database; all but the host may be left out.
