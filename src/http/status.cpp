@@ -1,7 +1,8 @@
 #include "status.hpp"
 
-#include <ctime>
 #include <nlohmann/json.hpp>
+
+#include "lockstep/model/utc.hpp"
 
 namespace lockstep::http {
 
@@ -13,19 +14,8 @@ double rounded(double value) {
   return static_cast<double>(static_cast<std::int64_t>(value * 1000 + 0.5)) / 1000;
 }
 
-std::string utc(std::int64_t ts_us) {
-  const std::time_t seconds = ts_us / 1'000'000;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  const auto size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  auto fraction = std::to_string(ts_us % 1'000'000 / 1000);
-  return std::string{text, size} + "." + std::string(3 - fraction.size(), '0') + fraction + "Z";
-}
-
-std::string utc(std::chrono::system_clock::time_point time) {
-  return utc(
-      std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count());
+std::string commit_text(std::int64_t ts_us) {
+  return utc_text(std::chrono::system_clock::time_point{std::chrono::microseconds{ts_us}});
 }
 
 Json offset(const std::optional<NextOffset>& next) {
@@ -61,7 +51,7 @@ Json table(const pipeline::LaneStatus& lane) {
           {"applied", lane.changes},
           {"changes_per_s", rounded(lane.changes_per_s)},
           {"lag", lag},
-          {"newest_commit", lane.newest_ts_us ? Json(utc(*lane.newest_ts_us)) : Json(nullptr)},
+          {"newest_commit", lane.newest_ts_us ? Json(commit_text(*lane.newest_ts_us)) : Json(nullptr)},
           {"held_bytes", lane.bytes},
           {"waiting_batches", lane.batches},
           {"in_flight_s", lane.in_flight_s ? Json(rounded(*lane.in_flight_s)) : Json(nullptr)},
@@ -71,19 +61,19 @@ Json table(const pipeline::LaneStatus& lane) {
 Json gate_json(const pipeline::GateStatus& gate) {
   Json json{{"count", gate.count},
             {"max_event", gate.max_event},
-            {"window_start", gate.window_start ? Json(utc(*gate.window_start)) : Json(nullptr)},
+            {"window_start", gate.window_start ? Json(utc_text(*gate.window_start)) : Json(nullptr)},
             {"max_time_s", rounded(std::chrono::duration<double>(gate.max_time).count())},
             {"loading", gate.is_loading},
             {"load", nullptr},
             {"redis", {{"reachable", gate.store_outage.empty()}, {"cause", gate.store_outage}}},
             {"last_error", nullptr}};
   if (const auto& load = gate.load) {
-    json["load"] = {{"begun", utc(load->begun)},
-                    {"ended", load->ended ? Json(utc(*load->ended)) : Json(nullptr)},
+    json["load"] = {{"begun", utc_text(load->begun)},
+                    {"ended", load->ended ? Json(utc_text(*load->ended)) : Json(nullptr)},
                     {"events", load->events}};
   }
   if (const auto& error = gate.last_error) {
-    json["last_error"] = {{"cause", error->cause}, {"at", utc(error->at)}};
+    json["last_error"] = {{"cause", error->cause}, {"at", utc_text(error->at)}};
   }
   return json;
 }

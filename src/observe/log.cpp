@@ -4,28 +4,14 @@
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <array>
-#include <chrono>
-#include <cstdio>
-#include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "lockstep/model/utc.hpp"
+
 namespace lockstep::observe {
 namespace {
-
-std::string timestamp(spdlog::log_clock::time_point time) {
-  const auto since_epoch = time.time_since_epoch();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
-  const auto ms = std::chrono::floor<std::chrono::milliseconds>(since_epoch - seconds).count();
-  const auto unix_time = static_cast<std::time_t>(seconds.count());
-  std::tm utc{};
-  gmtime_r(&unix_time, &utc);
-  std::array<char, 32> text{};
-  const std::size_t length = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-  std::snprintf(text.data() + length, text.size() - length, ".%03dZ", static_cast<int>(ms));
-  return text.data();
-}
 
 std::string_view name(spdlog::level::level_enum level) {
   switch (level) {
@@ -50,7 +36,7 @@ class TextFormatter final : public spdlog::formatter {
  public:
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& line) override {
     constexpr std::size_t level_width = 6;
-    append(line, timestamp(message.time));
+    append(line, utc_text(message.time));
     append(line, " ");
     std::string level{name(message.level)};
     level.resize(level_width, ' ');
@@ -79,7 +65,7 @@ class JsonFormatter final : public spdlog::formatter {
  public:
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& line) override {
     const nlohmann::ordered_json object{
-        {"ts", timestamp(message.time)},
+        {"ts", utc_text(message.time)},
         {"level", name(message.level)},
         {"msg", std::string_view{message.payload.data(), message.payload.size()}}};
     using Handler = nlohmann::ordered_json::error_handler_t;

@@ -1,30 +1,16 @@
 #include "deliver.hpp"
 
-#include <array>
 #include <chrono>
-#include <ctime>
 #include <deque>
 #include <vector>
 
+#include "lockstep/model/utc.hpp"
+
 namespace lockstep::pipeline {
-
-namespace {
-
-/// "2026-01-31T12:00:00Z"
-std::string iso_now() {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text.data();
-}
-
-}  // namespace
 
 Result<Done, std::string> deliver(kafka::Producer& producer, const std::string& pipeline,
                                   std::span<const Letter> letters) {
-  const std::string now = iso_now();
+  const std::string now = utc_text(std::chrono::system_clock::now());
   std::deque<std::string> numbers;  // that headers point to
   std::vector<kafka::OutgoingRecord> records;
   records.reserve(letters.size());

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lockstep/event/event.hpp"
+#include "lockstep/model/utc.hpp"
 #include "store.hpp"
 #include "window.hpp"
 
@@ -142,7 +143,7 @@ class ThresholdGate : public pipeline::Gate {
     if (stored) {
       window_.restore(*stored, wall);
       spdlog::info("gathering pipeline={} count={} window_start={}", config_.pipeline,
-                   window_.count(), window_.start() ? to_iso(*window_.start()) : "none");
+                   window_.count(), window_.start() ? utc_text(*window_.start()) : "none");
     } else {
       spdlog::warn(
           "redis has not told within {} s what was gathered before, counting what is read again; "

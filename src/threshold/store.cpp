@@ -1,6 +1,5 @@
 #include "store.hpp"
 
-#include <spdlog/fmt/chrono.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "lockstep/batch/backoff.hpp"
+#include "lockstep/model/utc.hpp"
 
 namespace lockstep::threshold {
 
@@ -53,13 +53,6 @@ void put_positions(Positions& positions, const std::string& topic, const Redis::
 }
 
 }  // namespace
-
-std::string to_iso(WallTime time) {
-  const auto second = std::chrono::floor<seconds>(time);
-  const auto ms = std::chrono::duration_cast<milliseconds>(time - second).count();
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z",
-                     fmt::gmtime(std::chrono::system_clock::to_time_t(second)), ms);
-}
 
 std::optional<WallTime> from_iso(const std::string& text) {
   std::tm parts{};
@@ -399,13 +392,13 @@ void Store::put_difference(const Gathered& before, const Gathered& now) {
   redis_->put({"SET", key("count"), std::to_string(now.count)});
   if (now.window_start != before.window_start) {
     const auto name = key("window_start");
-    now.window_start ? redis_->put({"SET", name, to_iso(*now.window_start)})
+    now.window_start ? redis_->put({"SET", name, utc_text(*now.window_start)})
                      : redis_->put({"DEL", name});
   }
   if (now.load && now.load != before.load) {
     const auto& [begun, ended, events] = *now.load;
-    redis_->put({"HSET", key("load"), "begun", to_iso(begun), "ended",
-                 ended ? to_iso(*ended) : std::string{}, "events", std::to_string(events)});
+    redis_->put({"HSET", key("load"), "begun", utc_text(begun), "ended",
+                 ended ? utc_text(*ended) : std::string{}, "events", std::to_string(events)});
   }
   put_difference("counted", before.counted, now.counted);
   put_difference("load_until", before.load_until, now.load_until);

@@ -149,9 +149,7 @@ class Store {
   std::thread thread_;  // last: it uses all of the above
 };
 
-/// 2026-11-30T21:05:00.123Z, as Redis has it.
-std::string to_iso(WallTime time);
-/// nullopt: it is none.
+/// What utc_text() writes, as Redis has it; nullopt: it is none.
 std::optional<WallTime> from_iso(const std::string& text);
 
 }  // namespace lockstep::threshold
