@@ -240,6 +240,86 @@ Result<Done, AdminError> Admin::alter(const std::string& topic, const TopicConfi
   return impl_->failed(err, rd_kafka_ConfigResource_error_string(resources[0]));
 }
 
+namespace {
+
+using Offsets = std::unique_ptr<rd_kafka_ListConsumerGroupOffsets_t,
+                                Destroy<&rd_kafka_ListConsumerGroupOffsets_destroy>>;
+using NewOffsets = std::unique_ptr<rd_kafka_AlterConsumerGroupOffsets_t,
+                                   Destroy<&rd_kafka_AlterConsumerGroupOffsets_destroy>>;
+
+rd_kafka_resp_err_t first_error(const rd_kafka_group_result_t& group) {
+  if (const auto* const error = rd_kafka_group_result_error(&group)) {
+    return rd_kafka_error_code(error);
+  }
+  const auto* const partitions = rd_kafka_group_result_partitions(&group);
+  for (int i = 0; partitions != nullptr && i < partitions->cnt; ++i) {
+    if (partitions->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) return partitions->elems[i].err;
+  }
+  return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+}  // namespace
+
+Result<Done, AdminError> Admin::begin_at_end(const std::string& group, const std::string& topic,
+                                             milliseconds deadline) {
+  const auto end = Clock::now() + deadline;
+  const auto topics = this->topics(deadline);
+  if (!topics) return topics.error();
+  const auto found = std::find_if(topics->begin(), topics->end(),
+                                  [&](const auto& size) { return size.name == topic; });
+  if (found == topics->end()) return done;
+
+  const PartitionList wanted{rd_kafka_topic_partition_list_new(found->partitions)};
+  rd_kafka_topic_partition_list_add_range(wanted.get(), topic.c_str(), 0, found->partitions - 1);
+  const Offsets question{rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), wanted.get())};
+  rd_kafka_ListConsumerGroupOffsets_t* questions[] = {question.get()};
+  const auto listed = impl_->ask(
+      RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, time_until(end), [&](auto* options, auto* queue) {
+        rd_kafka_ListConsumerGroupOffsets(impl_->handle(), questions, 1, options, queue);
+      });
+  if (!listed) return listed.error();
+  std::size_t count = 0;
+  const auto** groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
+      rd_kafka_event_ListConsumerGroupOffsets_result(listed->get()), &count);
+  if (count == 0) return impl_->failed(RD_KAFKA_RESP_ERR__TIMED_OUT);
+  if (const auto err = first_error(*groups[0]); err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return impl_->failed(err);
+  }
+
+  const PartitionList ends{rd_kafka_topic_partition_list_new(found->partitions)};
+  const auto* const known = rd_kafka_group_result_partitions(groups[0]);
+  for (int i = 0; i < known->cnt; ++i) {
+    if (known->elems[i].offset >= 0) continue;
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+    const auto err =
+        rd_kafka_query_watermark_offsets(impl_->handle(), topic.c_str(), known->elems[i].partition,
+                                         &low, &high, ms(time_until(end)));
+    if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return impl_->failed(err);
+    rd_kafka_topic_partition_list_add(ends.get(), topic.c_str(), known->elems[i].partition)
+        ->offset = high;
+  }
+  if (ends->cnt == 0) return done;
+  const NewOffsets change{rd_kafka_AlterConsumerGroupOffsets_new(group.c_str(), ends.get())};
+  rd_kafka_AlterConsumerGroupOffsets_t* changes[] = {change.get()};
+  const auto altered =
+      impl_->ask(RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, time_until(end),
+                 [&](auto* options, auto* queue) {
+                   rd_kafka_AlterConsumerGroupOffsets(impl_->handle(), changes, 1, options, queue);
+                 });
+  if (!altered) return altered.error();
+  groups = rd_kafka_AlterConsumerGroupOffsets_result_groups(
+      rd_kafka_event_AlterConsumerGroupOffsets_result(altered->get()), &count);
+  if (count == 0) return impl_->failed(RD_KAFKA_RESP_ERR__TIMED_OUT);
+  const auto err = first_error(*groups[0]);
+  if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return done;
+  if (err == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID) {
+    return AdminError{AdminError::Kind::refused,
+                      "the consumer group " + group + " has members: stop what reads in it"};
+  }
+  return impl_->failed(err);
+}
+
 Result<Done, AdminError> Admin::remove(const std::string& topic, milliseconds deadline) {
   const OldTopic unwanted{rd_kafka_DeleteTopic_new(topic.c_str())};
   rd_kafka_DeleteTopic_t* list[] = {unwanted.get()};

@@ -61,6 +61,12 @@ class Admin {
                                  std::chrono::milliseconds deadline);
   Result<Done, AdminError> remove(const std::string& topic, std::chrono::milliseconds deadline);
 
+  /// Has the group begin behind what the topic's partitions have now, those that it has an offset
+  /// of excepted; a topic that is made later it reads from its beginning. Errors: refused: the
+  /// group has members.
+  Result<Done, AdminError> begin_at_end(const std::string& group, const std::string& topic,
+                                        std::chrono::milliseconds deadline);
+
  private:
   class Impl;
   explicit Admin(std::unique_ptr<Impl> impl);
