@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "file.hpp"
+#include "limits.hpp"
 #include "lockstep/config/nearest.hpp"
 #include "lockstep/kafka/properties.hpp"
 #include "reader.hpp"
@@ -23,6 +24,12 @@ constexpr std::uint64_t MiB = 1024 * KiB;
 
 /// What each pipeline's url is taken from: `connections` with the lines that they are on.
 using Connections = std::vector<Scalar>;
+
+/// What pipelines refer to.
+struct Shared {
+  Connections connections;
+  RedisServer redis;
+};
 
 void add(Report& report, const Scalar& at, std::string_view problem) {
   report.add(at.line, at.path, problem);
@@ -377,26 +384,26 @@ PostgresSink read_postgres_sink(Report& report, Mapping& mapping, const Connecti
   return sink;
 }
 
-Threshold read_threshold(Report& report, Mapping& mapping) {
+RedisServer read_redis(Report& report, Mapping& mapping, const RedisServer& otherwise) {
+  const auto url = mapping.scalar("redis");
+  if (!url) return otherwise;
+  auto server = to_redis_server(url->text);
+  if (server) return *std::move(server);
+  add(report, *url, server.error().message);  // never quoted: it may hold a password
+  return otherwise;
+}
+
+Threshold read_threshold(Report& report, Mapping& mapping, const RedisServer& redis) {
   Threshold threshold;
-  mapping.require("redis", "redis://host:port");
-  // Never quoted: it may hold a password.
-  if (const auto url = mapping.scalar("redis")) {
-    if (auto server = to_redis_server(url->text)) {
-      threshold.redis = *std::move(server);
-    } else {
-      add(report, *url, server.error().message);
-    }
-  }
-  if (const auto max_event = in_range<std::uint64_t>(report, mapping, "max_event", to_count, 1,
-                                                     1'000'000, "1 to 1000000")) {
+  threshold.redis = read_redis(report, mapping, redis);
+  if (const auto max_event =
+          in_range<std::uint64_t>(report, mapping, "max_event", to_count, lowest_max_event,
+                                  highest_max_event, "1 to 1000000")) {
     threshold.max_event = *max_event;
   }
-
-  using std::chrono::milliseconds;
-  if (const auto max_time =
-          in_range<milliseconds>(report, mapping, "max_time", to_duration, std::chrono::seconds{1},
-                                 std::chrono::hours{7 * 24}, "1s to 10080m")) {
+  if (const auto max_time = in_range<std::chrono::milliseconds>(report, mapping, "max_time",
+                                                                to_duration, shortest_max_time,
+                                                                longest_max_time, "1s to 10080m")) {
     threshold.max_time = *max_time;
   }
   return threshold;
@@ -500,15 +507,14 @@ ConsoleSink read_console_sink(Report& report, Mapping& mapping) {
   return {choose(report, mapping.scalar("format"), {"text", "json"}) == "json"};
 }
 
-decltype(Pipeline::sink) read_sink(Report& report, Mapping mapping,
-                                   const Connections& connections) {
+decltype(Pipeline::sink) read_sink(Report& report, Mapping mapping, const Shared& shared) {
   decltype(Pipeline::sink) sink;
   mapping.require("type", "postgres, threshold, webhook or console");
   const auto type =
       choose(report, mapping.scalar("type"), {"postgres", "threshold", "webhook", "console"});
   if (type == "postgres" || type == "threshold") {
-    auto postgres = read_postgres_sink(report, mapping, connections);
-    if (type == "threshold") postgres.threshold = read_threshold(report, mapping);
+    auto postgres = read_postgres_sink(report, mapping, shared.connections);
+    if (type == "threshold") postgres.threshold = read_threshold(report, mapping, shared.redis);
     sink = std::move(postgres);
   }
   if (type == "webhook") sink = read_webhook_sink(report, mapping);
@@ -547,7 +553,7 @@ Source read_source(Report& report, Mapping mapping, const Connections& connectio
   return source;
 }
 
-Pipeline read_pipeline(Report& report, Mapping mapping, const Connections& connections) {
+Pipeline read_pipeline(Report& report, Mapping mapping, const Shared& shared) {
   Pipeline pipeline;
   mapping.require("name", "letters, digits, dots, _ or -");
   if (const auto name = mapping.scalar("name")) {
@@ -556,10 +562,10 @@ Pipeline read_pipeline(Report& report, Mapping mapping, const Connections& conne
   read_topics(report, mapping, pipeline);
   mapping.require("sink", "a map with a type, such as postgres");
   if (auto sink = mapping.mapping("sink")) {
-    pipeline.sink = read_sink(report, std::move(*sink), connections);
+    pipeline.sink = read_sink(report, std::move(*sink), shared);
   }
   if (auto source = mapping.mapping("source")) {
-    pipeline.source = read_source(report, std::move(*source), connections);
+    pipeline.source = read_source(report, std::move(*source), shared.connections);
   }
   if (auto connector = mapping.mapping("connector")) {
     pipeline.connector = read_connector(report, std::move(*connector));
@@ -569,7 +575,7 @@ Pipeline read_pipeline(Report& report, Mapping mapping, const Connections& conne
   return pipeline;
 }
 
-void read_pipelines(Report& report, Mapping& root, const Connections& connections,
+void read_pipelines(Report& report, Mapping& root, const Shared& shared,
                     std::vector<Pipeline>& pipelines) {
   root.require("pipelines", "a list with at least one pipeline");
   if (root.is_empty_list("pipelines")) root.problem("pipelines", "empty; expected at least one");
@@ -577,7 +583,7 @@ void read_pipelines(Report& report, Mapping& root, const Connections& connection
   for (auto& mapping : root.mappings("pipelines")) {
     const int line = mapping.line();
     const std::string path = mapping.path();
-    pipelines.push_back(read_pipeline(report, std::move(mapping), connections));
+    pipelines.push_back(read_pipeline(report, std::move(mapping), shared));
     if (pipelines.back().name.empty()) continue;
     const auto running = running_names(pipelines.back());
     std::set<std::string> names{running.begin(), running.end()};
@@ -602,12 +608,14 @@ Config read_config(Report& report, const YAML::Node& node) {
   Mapping root{report, node, "", 1};
   root.require("kafka", "a map with brokers");
   if (auto kafka = root.mapping("kafka")) config.kafka = read_kafka(report, std::move(*kafka));
-  Connections connections;
-  if (auto mapping = root.mapping("connections")) connections = mapping->scalars();
-  for (const auto& connection : connections) {
+  Shared shared;
+  if (auto mapping = root.mapping("connections")) shared.connections = mapping->scalars();
+  for (const auto& connection : shared.connections) {
     config.connections.emplace(connection.key, connection.text);
   }
-  read_pipelines(report, root, connections, config.pipelines);
+  shared.redis = config.redis = read_redis(report, root, {});
+  read_pipelines(report, root, shared, config.pipelines);
+  if (const auto folder = root.scalar("state_dir")) config.state_dir = folder->text;
   if (auto connect = root.mapping("connect")) {
     config.connect_url = read_connect(report, std::move(*connect));
   }

@@ -16,6 +16,7 @@
 #include "check.hpp"
 #include "dead_letters.hpp"
 #include "lockstep/config/config.hpp"
+#include "lockstep/control/consumers.hpp"
 #include "lockstep/control/services.hpp"
 #include "lockstep/http/page.hpp"
 #include "lockstep/http/pipelines.hpp"
@@ -115,6 +116,7 @@ struct Web {
   std::shared_ptr<http::Feed> feed;
   std::unique_ptr<live::Live> live;
   std::unique_ptr<source::Source> source;
+  std::unique_ptr<control::Consumers> consumers;
   std::unique_ptr<http::Server> server;  // last: its routes use the above
 };
 
@@ -167,11 +169,35 @@ std::map<std::string, std::vector<std::string>> topics_of(const pipeline::Regist
   return topics;
 }
 
-/// Nothing, if it is not wanted. Errors: why it can't be served.
+/// Errors: a name that runs already.
+Result<Done, std::string> start(const config::Config& config, const config::Pipeline& pipeline,
+                                pipeline::Registry& pipelines, live::Live* live) {
+  for (auto& recipe : daemon::recipes(config, pipeline)) {
+    if (live != nullptr) {
+      recipe.config.on_applied = [live, name = recipe.config.name](const TopicPartition& partition,
+                                                                   NextOffset next) {
+        live->applied(name, partition, next);
+      };
+    }
+    if (auto started = pipelines.start(std::move(recipe)); !started) return started.error();
+  }
+  return done;
+}
+
+/// Only what needs no server, if none is wanted. Errors: why nothing can be served.
 Result<Web, std::string> serve(const config::Config& whole, pipeline::Registry& pipelines) {
   const config::Http& config = whole.http;
-  if (config.host.empty()) return Web{};
   Web web;
+  const auto keep_consumers = [&] {
+    web.consumers = std::make_unique<control::Consumers>(
+        whole, pipelines, [&whole, &pipelines, live = web.live.get()](const auto& pipeline) {
+          return start(whole, pipeline, pipelines, live);
+        });
+  };
+  if (config.host.empty()) {
+    keep_consumers();
+    return web;
+  }
   web.feed = std::make_shared<http::Feed>();
   web.live = std::make_unique<live::Live>(
       live::LiveConfig{whole.kafka.brokers, whole.kafka.properties, LOCKSTEP_VERSION,
@@ -192,6 +218,8 @@ Result<Web, std::string> serve(const config::Config& whole, pipeline::Registry& 
   const control::Services services{whole.connect_url, whole.kafka.brokers, whole.kafka.properties};
   for (auto& route : control::connector_routes(services)) routes.push_back(std::move(route));
   for (auto& route : control::topic_routes(services)) routes.push_back(std::move(route));
+  keep_consumers();
+  for (auto& route : web.consumers->routes()) routes.push_back(std::move(route));
   auto server = http::Server::start(
       {config.host, config.port, {config.tokens, config.allowed_hosts, config.allowed_origins}},
       std::move(routes), web.feed);
@@ -203,7 +231,11 @@ Result<Web, std::string> serve(const config::Config& whole, pipeline::Registry& 
   return web;
 }
 
-int run(const config::Config& config, const sigset_t& signals) {
+int run(config::Config config, const sigset_t& signals) {
+  if (const char* const folder = std::getenv("STATE_DIRECTORY");  // systemd.exec(5)
+      folder != nullptr && config.state_dir.empty()) {
+    config.state_dir = folder;
+  }
   keep_freed_memory();
   raise_file_limit();
   observe::start_logging(config.log.level, config.log.json);
@@ -216,18 +248,11 @@ int run(const config::Config& config, const sigset_t& signals) {
     return exit_failed;
   }
   for (const auto& pipeline : config.pipelines) {
-    for (auto& recipe : daemon::recipes(config, pipeline)) {
-      if (auto* const live = web->live.get()) {
-        recipe.config.on_applied = [live, name = recipe.config.name](
-                                       const TopicPartition& partition, NextOffset next) {
-          live->applied(name, partition, next);
-        };
-      }
-      if (auto started = pipelines.start(std::move(recipe)); !started) {
-        spdlog::error("not started: {}", started.error());
-      }
+    if (auto started = start(config, pipeline, pipelines, web->live.get()); !started) {
+      spdlog::error("not started: {}", started.error());
     }
   }
+  web->consumers->start_kept();
   observe::notify_ready();
 
   const int exit_code = work(signals, pipelines) ? exit_ok : exit_failed;
@@ -278,7 +303,7 @@ int main(int argc, char** argv) {
   sigset_t signals{};
   if (!only_check && !*dead_letters && !*wait)
     signals = block_signals();  // early: a SIGHUP that came before would end us
-  const auto config = config::load(config_file);
+  auto config = config::load(config_file);
   if (!config) {
     std::cerr << to_string(config.error()) << "\n";
     return exit_usage;
@@ -286,5 +311,5 @@ int main(int argc, char** argv) {
   if (*dead_letters) return daemon::dead_letters(*config, letters) ? exit_ok : exit_failed;
   if (*wait) return daemon::wait(*config, awaited) ? exit_ok : exit_failed;
   if (only_check) return daemon::check(*config) ? exit_ok : exit_failed;
-  return run(*config, signals);
+  return run(*std::move(config), signals);
 }

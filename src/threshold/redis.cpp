@@ -55,7 +55,7 @@ Result<Redis, std::string> Redis::open(const RedisServer& server,
   Redis redis{std::move(context)};
   if (redis.context_->err != 0) {
     return describe(server) + " can't be reached: " + redis.cause() +
-           "; does it run, and is it where sink.redis says?";
+           "; does it run, and is it where the configuration's redis says?";
   }
   redisSetTimeout(redis.context_.get(), time);
   if (!server.user.empty()) {
@@ -70,7 +70,7 @@ Result<Redis, std::string> Redis::open(const RedisServer& server,
   for (const auto& answer : *answers) {
     if (!answer.is_error) continue;
     return describe(server) + " refuses the connection: " + answer.text +
-           "; user, password and database stand in sink.redis";
+           "; user, password and database stand in the configuration's redis";
   }
   return redis;
 }

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "api.hpp"
 #include "catch.hpp"
 #include "connector.hpp"
 #include "daemon.hpp"
@@ -17,47 +18,6 @@ using nlohmann::json;
 using std::chrono::seconds;
 
 namespace {
-
-/// A daemon that serves HTTP, and replicates the topic.
-class Api {
- public:
-  explicit Api(const std::string& name, const std::string& topic, const std::string& brokers = {})
-      : daemon{name, config(name, topic, brokers)} {}
-
-  struct Reply {
-    int status = 0;
-    json body;
-    std::string text;
-  };
-
-  Reply call(const std::string& method, const std::string& target,
-             const std::optional<json>& body = std::nullopt) const {
-    const auto answered =
-        web_call(daemon.http_port(), method, target, {}, body ? body->dump() : std::string{});
-    return {answered.status, json::parse(answered.body, nullptr, false), answered.body};
-  }
-
-  /// The status; what is wrong has to be told with what to do.
-  int refusal(const std::string& method, const std::string& target,
-              const std::optional<json>& body = std::nullopt) const {
-    const auto reply = call(method, target, body);
-    INFO(reply.text);
-    CHECK(reply.body.contains("error"));
-    CHECK_FALSE(reply.body.value("detail", "").empty());
-    return reply.status;
-  }
-
-  Daemon daemon;
-
- private:
-  static DaemonConfig config(const std::string& name, const std::string& topic,
-                             const std::string& brokers) {
-    DaemonConfig config{name, {topic}};
-    config.listen = "127.0.0.1:0";
-    config.brokers = brokers;
-    return config;
-  }
-};
 
 /// What postgres_connector.json says, for a table.
 json connector_settings(const std::string& name, const std::string& table) {

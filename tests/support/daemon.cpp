@@ -125,7 +125,7 @@ std::string to_yaml(const std::vector<DaemonConfig>& pipelines) {
   for (const auto& [name, secret] : first.tokens) yaml << name << ": " << quoted(secret) << ", ";
   yaml << "}}\n";
   yaml << "connect: {url: \"" << stack.connect_url << "\"}\n";
-  yaml << "log: {level: " << first.log_level << "}\n";
+  yaml << "log: {level: " << first.log_level << "}\n" << first.more;
   return yaml.str();
 }
 
@@ -153,6 +153,7 @@ Daemon::~Daemon() {
 
 void Daemon::start() {
   REQUIRE(pid_ == 0);
+  log_before_ = log().size();
   pid_ = launch("lockstepd", {"--config", folder_ / "lockstep.yaml"}, folder_ / "log",
                 folder_ / "log");
 }
@@ -260,9 +261,14 @@ std::vector<std::string> Daemon::lines_with(const std::string& text) const {
 
 int Daemon::http_port() const {
   const std::string said = "HTTP is served at http://127.0.0.1:";
-  await_log(said, seconds{10});
-  const auto line = lines_with(said).back();
-  return std::stoi(line.substr(line.find(said) + said.size()));
+  std::string port;
+  eventually(seconds{10}, "HTTP is served since the last start", [&] {
+    const auto text = log();
+    const auto at = text.find(said, log_before_);
+    if (at != text.npos) port = text.substr(at + said.size());
+    return !port.empty();
+  });
+  return std::stoi(port);
 }
 
 int Daemon::count_in_log(const std::string& text) const {

@@ -29,8 +29,9 @@ struct DaemonConfig {
   std::map<std::string, std::string> sink{};       ///< more of the sink's keys: YAML in one line
   std::map<std::string, std::string> connector{};  ///< what its messages don't tell
   std::map<std::string, std::string> source{};     ///< url and signals
+  std::string more{};                              ///< of the file's own keys: lines of YAML
 };
-/// What is the whole file's (brokers, properties, http, log) is taken from the first.
+/// What is the whole file's (brokers, properties, http, log, more) is taken from the first.
 std::string to_yaml(const std::vector<DaemonConfig>& pipelines);
 inline std::string to_yaml(const DaemonConfig& config) {
   return to_yaml(std::vector{config});
@@ -86,7 +87,8 @@ class Daemon {
 
   const std::filesystem::path folder_;
   const int exceptions_ = 0;
-  pid_t pid_ = 0;  ///< 0: does not run
+  pid_t pid_ = 0;               ///< 0: does not run
+  std::size_t log_before_ = 0;  ///< bytes, of the starts before the last
 };
 
 /// What a run of a program said and how it ended.

@@ -1,4 +1,5 @@
 #include "lockstep/config/config.hpp"
+#include "lockstep/config/consumer.hpp"
 
 #include <unistd.h>
 
@@ -268,6 +269,14 @@ TEST_CASE("config: a threshold sink is a postgres sink with a threshold") {
   CHECK(postgres->schema == "x");
   CHECK(postgres->threshold ==
         Threshold{lockstep::RedisServer{"::1", 6380, "u", "p@s", 2}, 10, std::chrono::minutes{90}});
+  const auto shared = parse(
+      "kafka: {brokers: a}\nredis: redis://shared:7\nstate_dir: /s\npipelines: [{name: a, topics: "
+      "[t], sink: {type: threshold, url: 'postgresql://h/d'}}]\n",
+      "f.yaml", Environment{[](const std::string&) { return std::nullopt; }});
+  REQUIRE(shared);
+  CHECK(shared->pipelines[0].postgres()->threshold->redis == lockstep::RedisServer{"shared", 7, "", "", 0});
+  CHECK(shared->redis == lockstep::RedisServer{"shared", 7, "", "", 0});
+  CHECK(shared->state_dir == "/s");
   const auto with_defaults = sink("redis: 'redis://cache'");
   REQUIRE(with_defaults);
   CHECK(with_defaults->pipelines[0].postgres()->threshold ==
@@ -373,8 +382,8 @@ TEST_CASE("config: each wrong shape names its key") {
        {"f.yaml:11: log.colour: unknown key; expected one of level, format"}},
       {"a key that would break the line",
        with("", "", "\"a\\nb\": 1\n"),
-       {"f.yaml:11: a\\x0ab: unknown key; expected one of kafka, connections, pipelines, "
-        "connect, log, http"}},
+       {"f.yaml:11: a\\x0ab: unknown key; expected one of kafka, connections, redis, "
+        "pipelines, state_dir, connect, log, http"}},
       {"neither connection nor url",
        "kafka: {brokers: a}\npipelines:\n  - name: a\n    topics: [t]\n    sink: {type: "
        "postgres}\n",
@@ -849,4 +858,34 @@ pipelines:
            "unique",
            "f.yaml:14: pipelines[2].sink.routes: empty; expected at least one",
        });
+}
+
+TEST_CASE("config: a consumer is the pipeline that the file would have it be") {
+  Config config;
+  config.redis.port = 7;
+  config.connections = {{"target", "postgresql://h/d"}, {"web", "https://h/p"}};
+  using Job = Consumer::Job;
+  const auto sync =
+      to_pipeline({"id", "t", Job::sync, "target", 5, std::chrono::seconds{9}}, config);
+  REQUIRE(sync);
+  CHECK(sync->name == "id");
+  CHECK(sync->topics == std::vector<std::string>{"t"});
+  CHECK(sync->postgres()->url == "postgresql://h/d");
+  CHECK(sync->postgres()->threshold == Threshold{config.redis, 5, std::chrono::seconds{9}});
+  const auto replica = to_pipeline({"id", "t", Job::replica, "target", 0, {}}, config);
+  REQUIRE(replica);
+  CHECK_FALSE(replica->postgres()->threshold);
+  const auto console = to_pipeline({"id", "t", Job::console, "", {}, {}}, config);
+  REQUIRE(console);
+  CHECK(std::holds_alternative<ConsoleSink>(console->sink));
+  const auto webhook = to_pipeline({"id", "t", Job::webhook, "web", {}, {}}, config);
+  REQUIRE(webhook);
+  CHECK(std::get<WebhookSink>(webhook->sink).routes.at(0).url == "https://h/p");
+  CHECK(running_names(*webhook) == std::vector<std::string>{"id.all"});
+
+  const std::string longest(100, 'x');
+  const auto too_long = to_pipeline({longest, "t", Job::webhook, "web", {}, {}}, config);
+  REQUIRE_FALSE(too_long);
+  CHECK_THAT(to_string(too_long.error()), ContainsSubstring("consumer_id: is too long"));
+  CHECK(to_pipeline({longest, "t", Job::console, "", {}, {}}, config));
 }

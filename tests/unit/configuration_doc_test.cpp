@@ -69,7 +69,8 @@ const Environment no_variables{[](const std::string&) { return std::nullopt; }};
 const std::map<std::string, std::string> other_sinks{
     {"pipelines[].sink.format", "type: console"},
     {"pipelines[].sink.routes", "type: webhook"},
-    {"pipelines[].sink.max_", "type: threshold, url: 'postgresql://h/d', redis: 'redis://h'"},
+    {"pipelines[].sink.max_", "type: threshold, url: 'postgresql://h/d'"},
+    {"pipelines[].sink.redis", "type: threshold, url: 'postgresql://h/d'"},
 };
 
 std::string sink_of(const std::string& key) {

@@ -1,6 +1,8 @@
 // The control API without its services: settings' names, secrets, bodies, and the OpenAPI document
 // against the routes.
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -8,6 +10,10 @@
 
 #include "body.hpp"
 #include "catch.hpp"
+#include "consumer.hpp"
+#include "daemon.hpp"
+#include "kept.hpp"
+#include "lockstep/control/consumers.hpp"
 #include "lockstep/control/services.hpp"
 #include "lockstep/http/page.hpp"
 #include "lockstep/http/pipelines.hpp"
@@ -192,9 +198,12 @@ TEST_CASE("control: the OpenAPI document has the routes that there are, and no o
       feed};
   const Services services{"http://127.0.0.1:1", "127.0.0.1:1", {}};
   lockstep::source::Source source{{}, pipelines};
+  const lockstep::config::Config config;
+  Consumers consumers{config, pipelines, [](const auto&) { return lockstep::done; }};
   std::set<std::string> routed{"GET /openapi.json"};
-  for (const auto& routes : {http::pipeline_routes(pipelines, "0"), live.routes(), source.routes(),
-                             connector_routes(services), topic_routes(services)}) {
+  for (const auto& routes :
+       {http::pipeline_routes(pipelines, "0"), live.routes(), source.routes(),
+        connector_routes(services), topic_routes(services), consumers.routes()}) {
     for (const auto& route : routes) routed.insert(route.method + " " + shape_of(route.path));
   }
 
@@ -216,4 +225,97 @@ TEST_CASE("control: the OpenAPI document has the routes that there are, and no o
     }
   }
   CHECK(described == routed);
+}
+
+TEST_CASE("control: what is kept is written whole, and read by nobody else meanwhile") {
+  const auto folder = lockstep::test::fresh_folder("control_kept") / "made" / "at need";
+  const std::vector<Json> list{{{"consumer_id", "a"}}, {{"consumer_id", "b"}}};
+  {
+    Kept kept{folder};
+    REQUIRE(kept.read());
+    CHECK(kept.read()->empty());
+    CHECK_FALSE(std::filesystem::exists(folder));
+    REQUIRE(kept.write(list));
+    CHECK(*kept.read() == list);
+    Kept other{folder};
+    CHECK_THAT(other.read().error(), ContainsSubstring("belongs to another lockstepd"));
+    CHECK_FALSE(other.write({}));
+  }
+  const auto file = folder / "consumers.json";
+  CHECK((std::filesystem::status(file).permissions() & std::filesystem::perms::group_read) ==
+        std::filesystem::perms::none);
+  CHECK(*Kept{folder}.read() == list);
+  for (const auto* const text :
+       {"", "[]", "{}", R"({"format": 2, "consumers": []})", R"({"format": 1, "consumers": {}})"}) {
+    CAPTURE(text);
+    std::ofstream{file} << text;
+    const auto refused = Kept{folder}.read();
+    REQUIRE_FALSE(refused);
+    CHECK_THAT(refused.error(), ContainsSubstring("mend it, or move it away"));
+  }
+  Kept nowhere{{}};
+  CHECK(nowhere.read()->empty());
+  CHECK(nowhere.write(list));
+  CHECK_FALSE(nowhere.is_kept());
+}
+
+TEST_CASE("control: a consumer that is kept is what was asked for") {
+  const auto wanted = wanted_consumer(
+      R"({"consumer_id": "a", "kafka_topic": "t", "job_type": "sync", "connection_id": "c",
+          "max_event": 3, "max_time": 4, "auto_offset_reset": "latest", "pipeline_name": null})");
+  REQUIRE(wanted);
+  CHECK(wanted->from_end);
+  auto json = wanted->json;
+  CHECK_FALSE(json.contains("pipeline_name"));
+  json["started_at"] = "2026-01-31T12:00:00.000Z";
+  const auto kept = kept_consumer(json);
+  REQUIRE(kept);
+  CHECK(kept->json == json);
+  CHECK(kept->consumer.max_event == 3);
+  CHECK(kept->consumer.max_time == std::chrono::seconds{4});
+  CHECK(kept->from_end);
+  CHECK_FALSE(wanted_consumer(json.dump()));  // started_at is not the caller's to say
+}
+
+TEST_CASE("control: what a consumer is at tells its state and last error") {
+  const auto wanted =
+      wanted_consumer(R"({"consumer_id": "a", "kafka_topic": "t", "job_type": "replica"})");
+  REQUIRE(wanted);
+  http::View view;
+  view.name = "a";
+  const auto info = [&](const std::string& failure = {}) {
+    return consumer_info(*wanted, failure, view);
+  };
+  view.running = false;
+  view.cause = "no such property";
+  CHECK(info()["state"] == "failed");
+  CHECK(info()["last_error"] == "no such property");
+  CHECK(info("its connection is gone")["last_error"] == "its connection is gone");
+  view.running = true;
+  view.cause = "the pipeline does not run";
+  CHECK(info()["state"] == "starting");
+  CHECK(info()["last_error"].is_null());
+  view.silent_for = std::chrono::seconds{6};
+  CHECK(info()["state"] == "silent");
+  CHECK(info()["last_error"] == "the pipeline does not run");
+
+  view.status.emplace();
+  view.cause.clear();
+  CHECK(info()["state"] == "running");
+  view.status->counters.skipped = {{"a", 2}, {"b", 3}};
+  CHECK(info()["counts"]["skipped"] == 5);
+  view.status->target_outage = "connection refused";
+  CHECK(info()["last_error"] == "connection refused");
+  lockstep::pipeline::LaneStatus lane;
+  lane.state = lockstep::Lane::State::stopped;
+  lane.cause = "no such column";
+  view.status->lanes.push_back(lane);
+  CHECK(info()["state"] == "stopped");
+  CHECK(info()["last_error"] == "no such column");
+  view.status->gate.emplace();
+  view.status->gate->max_time = std::chrono::seconds{60};
+  view.status->gate->window_start = std::chrono::system_clock::time_point{};
+  CHECK(info()["window"]["started"] == "1970-01-01T00:00:00.000Z");
+  CHECK(info()["window"]["ends"] == "1970-01-01T00:01:00.000Z");
+  CHECK(info()["last_load"].is_null());
 }

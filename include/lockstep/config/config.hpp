@@ -122,6 +122,9 @@ struct Config {
   Http http;
   /// Of Kafka Connect's REST API; may hold a password: never print it.
   std::string connect_url = "http://localhost:8083";
+  RedisServer redis;  ///< of threshold sinks that name no other
+  /// Where consumers that were started at run time are kept; empty: they end with the daemon.
+  std::filesystem::path state_dir;
   Log log;
   std::map<std::string, std::string> connections;  ///< name to URL: never print the URLs
 
