@@ -7,6 +7,7 @@ RUN tools/packages.sh build
 COPY CMakeLists.txt CMakePresets.json ./
 COPY include include
 COPY src src
+COPY third_party third_party
 # The daemon first: an edit in tools/ must not compile it again.
 RUN touch tools/CMakeLists.txt && cmake --preset release && cmake --build --preset release
 COPY tools/CMakeLists.txt tools/*.cpp tools/*.hpp tools/

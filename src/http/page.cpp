@@ -17,17 +17,24 @@ std::string content_type(std::string_view name) {
   return "image/svg+xml";
 }
 
+std::string path_of(std::string_view name) {
+  if (name == "index.html") return "/";
+  const auto extension = name.rfind(".html");
+  return "/" + std::string{name.substr(0, extension)};
+}
+
 }  // namespace
 
 std::vector<Route> page_routes() {
   std::vector<Route> routes;
   for (const auto& file : page_files()) {
-    const auto path = file.name == "index.html" ? "/" : "/" + std::string{file.name};
-    routes.push_back({"GET", path, Access::page, Waits::not_at_all, [file](const Request&) {
-                        return Response{.content_type = content_type(file.name),
-                                        .body = std::string{file.content},
-                                        .cache_control = "no-cache"};
-                      }});
+    routes.push_back(
+        {"GET", path_of(file.name), Access::page, Waits::not_at_all, [file](const Request&) {
+           return Response{.content_type = content_type(file.name),
+                           .content_encoding = file.is_compressed ? "gzip" : "",
+                           .body = std::string{file.content},
+                           .cache_control = "no-cache"};
+         }});
   }
   return routes;
 }

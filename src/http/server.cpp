@@ -474,6 +474,9 @@ class Session : public Connection, public std::enable_shared_from_this<Session> 
     reply_.result(static_cast<unsigned>(response.status));
     reply_.set(bhttp::field::server, "lockstepd");
     reply_.set(bhttp::field::content_type, response.content_type);
+    if (!response.content_encoding.empty()) {
+      reply_.set(bhttp::field::content_encoding, response.content_encoding);
+    }
     reply_.set(bhttp::field::cache_control, response.cache_control);
     reply_.set("X-Content-Type-Options", "nosniff");
     reply_.set("Referrer-Policy", "no-referrer");

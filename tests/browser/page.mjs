@@ -489,6 +489,17 @@ test('a token behind the # is taken, and does not stay there', async () => {
   assert.equal(await page.locator('#token-dialog[open]').count(), 0);
 });
 
+test('the API is read and tried out at /docs, with the token that the page has', async () => {
+  const page = await open({ url: GUARDED_URL, hash: '#token=open-sesame-and-more' });
+  await page.locator('nav a', { hasText: 'API' }).click();
+  const call = page.locator('.opblock', { has: page.locator('[data-path="/topic/list"]') });
+  await call.click();
+  await call.locator('button.execute').click();
+  const answer = call.locator('.live-responses-table .response');
+  assert.equal(await answer.locator('.response-col_status').innerText(), '200');
+  assert.ok((await answer.innerText()).includes(topicOf(TABLE)));
+});
+
 const devices = {
   desk: { viewport: { width: 1440, height: 900 } },
   phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true },

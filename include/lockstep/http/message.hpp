@@ -21,7 +21,8 @@ struct Request {
 struct Response {
   int status = 200;
   std::string content_type = "application/json";
-  std::string body;  ///< none with status 204
+  std::string content_encoding{};  ///< of the body; empty: none
+  std::string body;                ///< none with status 204
   std::string cache_control = "no-store";
 };
 
