@@ -56,7 +56,7 @@ declare -A library_folders=(
 # What a folder may include of others' (lockstep/NAME/...), beside itself: a folder, or one header of it. The daemon and
 # the tools put all together.
 declare -A may_include=(
-  [model]='' [observe]='' [config]='model kafka/properties.hpp' [kafka]='model observe' [debezium]='model' [batch]='model'
+  [model]='' [observe]='model' [config]='model kafka/properties.hpp' [kafka]='model observe' [debezium]='model' [batch]='model'
   [postgres]='model observe batch' [pipeline]='model observe batch kafka debezium' [http]='model observe pipeline batch' [live]='model observe kafka http'
   [event]='model' [console]='model event' [webhook]='model batch event'
   [control]='model observe config kafka http pipeline batch'

@@ -23,7 +23,7 @@ using http::Response;
 using http::Waits;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kafka_deadline{5000};
+constexpr milliseconds offsets_deadline{5000};
 constexpr milliseconds status_deadline{1000};
 constexpr auto not_kept =
     "state_dir is not set, so it ends with lockstepd: name a folder in the configuration to keep "
@@ -220,7 +220,7 @@ class Consumers::Impl {
     if (!admin) return http::error(503, "Kafka does not answer", admin.error().message);
     for (const auto& name : entry.running_names) {
       const auto begun =
-          (*admin)->begin_at_end("lockstep." + name, entry.wanted.consumer.topic, kafka_deadline);
+          (*admin)->begin_at_end("lockstep." + name, entry.wanted.consumer.topic, offsets_deadline);
       if (!begun) return kafka_error(begun.error(), 409);
     }
     return done;

@@ -39,34 +39,36 @@ Json table(const pipeline::LaneStatus& lane) {
                           {"end", offset(partition.end)},
                           {"lag", partition.lag}});
   }
-  return {{"topic", lane.topic},
-          {"state", pipeline::name(lane.state)},
-          {"cause", lane.cause},
-          {"stopped_by", lane.stopped_by ? Json{{"partition", lane.stopped_by->partition.partition},
-                                                {"offset", lane.stopped_by->offset.value}}
-                                         : Json(nullptr)},
-          {"for_s", rounded(lane.trouble_s)},
-          {"gathers", lane.gathers},
-          {"tries", lane.failures},
-          {"applied", lane.changes},
-          {"changes_per_s", rounded(lane.changes_per_s)},
-          {"lag", lag},
-          {"newest_commit", lane.newest_ts_us ? Json(commit_text(*lane.newest_ts_us)) : Json(nullptr)},
-          {"held_bytes", lane.bytes},
-          {"waiting_batches", lane.batches},
-          {"in_flight_s", lane.in_flight_s ? Json(rounded(*lane.in_flight_s)) : Json(nullptr)},
-          {"partitions", std::move(partitions)}};
+  return {
+      {"topic", lane.topic},
+      {"state", pipeline::name(lane.state)},
+      {"cause", lane.cause},
+      {"stopped_by", lane.stopped_by ? Json{{"partition", lane.stopped_by->partition.partition},
+                                            {"offset", lane.stopped_by->offset.value}}
+                                     : Json(nullptr)},
+      {"for_s", rounded(lane.trouble_s)},
+      {"gathers", lane.gathers},
+      {"tries", lane.failures},
+      {"applied", lane.changes},
+      {"changes_per_s", rounded(lane.changes_per_s)},
+      {"lag", lag},
+      {"newest_commit", lane.newest_ts_us ? Json(commit_text(*lane.newest_ts_us)) : Json(nullptr)},
+      {"held_bytes", lane.bytes},
+      {"waiting_batches", lane.batches},
+      {"in_flight_s", lane.in_flight_s ? Json(rounded(*lane.in_flight_s)) : Json(nullptr)},
+      {"partitions", std::move(partitions)}};
 }
 
 Json gate_json(const pipeline::GateStatus& gate) {
-  Json json{{"count", gate.count},
-            {"max_event", gate.max_event},
-            {"window_start", gate.window_start ? Json(utc_text(*gate.window_start)) : Json(nullptr)},
-            {"max_time_s", rounded(std::chrono::duration<double>(gate.max_time).count())},
-            {"loading", gate.is_loading},
-            {"load", nullptr},
-            {"redis", {{"reachable", gate.store_outage.empty()}, {"cause", gate.store_outage}}},
-            {"last_error", nullptr}};
+  Json json{
+      {"count", gate.count},
+      {"max_event", gate.max_event},
+      {"window_start", gate.window_start ? Json(utc_text(*gate.window_start)) : Json(nullptr)},
+      {"max_time_s", rounded(std::chrono::duration<double>(gate.max_time).count())},
+      {"loading", gate.is_loading},
+      {"load", nullptr},
+      {"redis", {{"reachable", gate.store_outage.empty()}, {"cause", gate.store_outage}}},
+      {"last_error", nullptr}};
   if (const auto& load = gate.load) {
     json["load"] = {{"begun", utc_text(load->begun)},
                     {"ended", load->ended ? Json(utc_text(*load->ended)) : Json(nullptr)},

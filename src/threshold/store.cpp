@@ -15,7 +15,6 @@
 namespace lockstep::threshold {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 using Clock = std::chrono::steady_clock;
 
 namespace {

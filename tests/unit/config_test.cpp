@@ -274,7 +274,8 @@ TEST_CASE("config: a threshold sink is a postgres sink with a threshold") {
       "[t], sink: {type: threshold, url: 'postgresql://h/d'}}]\n",
       "f.yaml", Environment{[](const std::string&) { return std::nullopt; }});
   REQUIRE(shared);
-  CHECK(shared->pipelines[0].postgres()->threshold->redis == lockstep::RedisServer{"shared", 7, "", "", 0});
+  CHECK(shared->pipelines[0].postgres()->threshold->redis ==
+        lockstep::RedisServer{"shared", 7, "", "", 0});
   CHECK(shared->redis == lockstep::RedisServer{"shared", 7, "", "", 0});
   CHECK(shared->state_dir == "/s");
   const auto with_defaults = sink("redis: 'redis://cache'");

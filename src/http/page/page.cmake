@@ -26,9 +26,10 @@ foreach(name swagger-ui-bundle.js swagger-ui.css)
 endforeach()
 
 set(page_files ${CMAKE_CURRENT_BINARY_DIR}/page_files.cpp)
-set_source_files_properties(${page_files} PROPERTIES COMPILE_OPTIONS -Wno-overlength-strings)
 file(CONFIGURE OUTPUT ${page_files} CONTENT "// Made by src/http/page/page.cmake.
 #include \"page_files.hpp\"
+
+#pragma GCC diagnostic ignored \"-Woverlength-strings\"
 
 namespace lockstep::http {
 
