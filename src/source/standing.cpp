@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lockstep/model/names.hpp"
+#include "lockstep/model/utc.hpp"
 
 namespace lockstep::source {
 
@@ -82,6 +83,12 @@ Standing standing(const pipeline::PipelineStatus& status,
   if (!status.kafka_reachable) detail += "; Kafka does not answer";
   if (!status.target_outage.empty()) {
     detail += "; the target is unavailable: " + status.target_outage;
+  }
+  if (const auto& gate = status.gate; gate && gate->window_start && !gate->is_loading) {
+    detail += "; " + std::to_string(gate->count) +
+              " changes are gathered, their load begins with more than " +
+              std::to_string(gate->max_event) + ", at " +
+              utc_text(*gate->window_start + gate->max_time) + " at the latest";
   }
   return {Standing::Is::behind, detail};
 }

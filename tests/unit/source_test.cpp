@@ -144,4 +144,14 @@ TEST_CASE("standing: there is what is passed by, and what is not is told with it
   CHECK(standing(away, ends).detail ==
         "s.public.t[0] is 3 offsets behind; Kafka does not answer; the target is unavailable: "
         "refused");
+  auto gathers = status(State::reading, NextOffset{7});
+  gathers.gate = lockstep::pipeline::GateStatus{.count = 3, .max_event = 1000};
+  CHECK(standing(gathers, ends).detail == "s.public.t[0] is 3 offsets behind");
+  gathers.gate->max_time = std::chrono::hours{1};
+  gathers.gate->window_start = std::chrono::sys_days{std::chrono::year{2026} / 1 / 2};
+  CHECK(standing(gathers, ends).detail ==
+        "s.public.t[0] is 3 offsets behind; 3 changes are gathered, their load begins with more "
+        "than 1000, at 2026-01-02T01:00:00.000Z at the latest");
+  gathers.gate->is_loading = true;
+  CHECK(standing(gathers, ends).detail == "s.public.t[0] is 3 offsets behind");
 }
