@@ -174,6 +174,7 @@ class Consumers::Impl {
 
  private:
   void read() {
+    const Lock lock{mutex_};
     const auto list = kept_.read();
     if (!list) {
       unreadable_ = list.error();
