@@ -13,6 +13,7 @@
 
 #include "kafka.hpp"
 #include "lockstep/kafka/newest.hpp"
+#include "lockstep/model/destroy.hpp"
 #include "lockstep/model/printable.hpp"
 #include "program.hpp"
 #include "recipe.hpp"
@@ -214,8 +215,7 @@ std::string get(const std::string& url) {
   constexpr long connect_seconds = 5;
   constexpr long seconds = 10;
   const auto advice = "; does it run, and is it where --connect, CONNECT_URL or CONNECT_PORT says?";
-  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> handle{curl_easy_init(),
-                                                                   &curl_easy_cleanup};
+  const std::unique_ptr<CURL, lockstep::Destroy<&curl_easy_cleanup>> handle{curl_easy_init()};
   if (!handle) throw Failure{"libcurl can't be started"};
   std::string body;
   const auto append = +[](char* bytes, std::size_t size, std::size_t count, void* to) {

@@ -6,6 +6,8 @@
 #include <memory>
 #include <thread>
 
+#include "lockstep/model/destroy.hpp"
+
 namespace lockstep::control {
 
 using std::chrono::milliseconds;
@@ -17,8 +19,8 @@ constexpr milliseconds connect_deadline{2000};
 constexpr milliseconds between_tries{200};
 constexpr std::size_t most_bytes = 4 * 1024 * 1024;
 
-using Curl = std::unique_ptr<CURL, decltype(&curl_easy_cleanup)>;
-using Headers = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
+using Curl = std::unique_ptr<CURL, Destroy<&curl_easy_cleanup>>;
+using Headers = std::unique_ptr<curl_slist, Destroy<&curl_slist_free_all>>;
 
 std::size_t append(char* bytes, std::size_t size, std::size_t count, void* to) {
   auto& body = *static_cast<std::string*>(to);
@@ -41,8 +43,8 @@ bool has_timed_out(const Connect::Answer& answer) {
 }  // namespace
 
 std::string Connect::escaped(const std::string& name) {
-  const std::unique_ptr<char, decltype(&curl_free)> text{
-      curl_easy_escape(nullptr, name.data(), static_cast<int>(name.size())), &curl_free};
+  const std::unique_ptr<char, Destroy<&curl_free>> text{
+      curl_easy_escape(nullptr, name.data(), static_cast<int>(name.size()))};
   return text ? text.get() : "";
 }
 
@@ -70,10 +72,9 @@ Result<Connect::Answer, std::string> Connect::call_once(const std::string& metho
                                                         const std::string& path,
                                                         const std::string* body,
                                                         milliseconds deadline) const {
-  const Curl handle{curl_easy_init(), &curl_easy_cleanup};
+  const Curl handle{curl_easy_init()};
   if (!handle) return std::string{"libcurl can't be started"};
-  const Headers headers{curl_slist_append(nullptr, "Content-Type: application/json"),
-                        &curl_slist_free_all};
+  const Headers headers{curl_slist_append(nullptr, "Content-Type: application/json")};
   std::string received;
   const std::string url = url_ + path;
   curl_easy_setopt(handle.get(), CURLOPT_URL, url.c_str());

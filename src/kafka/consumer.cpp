@@ -183,7 +183,7 @@ class Consumer::Impl {
   }
 
   Result<int, KafkaError> partition_count(const std::string& topic, milliseconds deadline) {
-    const std::unique_ptr<rd_kafka_topic_t, kafka::Destroy<&rd_kafka_topic_destroy>> only{
+    const std::unique_ptr<rd_kafka_topic_t, Destroy<&rd_kafka_topic_destroy>> only{
         rd_kafka_topic_new(handle_.get(), topic.c_str(), nullptr)};
     auto metadata = fetch_metadata(handle_.get(), only.get(), deadline);
     if (!metadata) return metadata.error();

@@ -4,16 +4,9 @@
 
 #include <memory>
 
-namespace lockstep::kafka {
+#include "lockstep/model/destroy.hpp"
 
-/// Every librdkafka handle is owned by one of these.
-template <auto destroy>
-struct Destroy {
-  template <class T>
-  void operator()(T* handle) const noexcept {
-    destroy(handle);
-  }
-};
+namespace lockstep::kafka {
 
 using Conf = std::unique_ptr<rd_kafka_conf_t, Destroy<&rd_kafka_conf_destroy>>;
 using Handle = std::unique_ptr<rd_kafka_t, Destroy<&rd_kafka_destroy>>;

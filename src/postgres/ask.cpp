@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "lockstep/model/destroy.hpp"
 #include "url.hpp"
 
 namespace lockstep::postgres {
@@ -15,15 +16,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-template <auto Destroy>
-struct PqDelete {
-  template <class T>
-  void operator()(T* p) const noexcept {
-    Destroy(p);
-  }
-};
-using Connection = std::unique_ptr<PGconn, PqDelete<&PQfinish>>;
-using Answer = std::unique_ptr<PGresult, PqDelete<&PQclear>>;
+using Connection = std::unique_ptr<PGconn, Destroy<&PQfinish>>;
+using Answer = std::unique_ptr<PGresult, Destroy<&PQclear>>;
 
 /// In one line, without what libpq puts around it.
 std::string one_line(std::string text) {

@@ -93,7 +93,7 @@ Result<std::vector<Redis::Answer>, std::string> Redis::answers() {
   for (; put_ > 0; --put_) {
     void* reply = nullptr;
     if (redisGetReply(context_.get(), &reply) != REDIS_OK || reply == nullptr) return cause();
-    const std::unique_ptr<redisReply, Free<&freeReplyObject>> owned{
+    const std::unique_ptr<redisReply, Destroy<&freeReplyObject>> owned{
         static_cast<redisReply*>(reply)};
     answers.push_back(answer_of(*owned));
   }

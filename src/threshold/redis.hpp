@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lockstep/model/destroy.hpp"
 #include "lockstep/model/redis.hpp"
 #include "lockstep/model/result.hpp"
 
@@ -34,14 +35,7 @@ class Redis {
   Result<std::vector<Answer>, std::string> answers();
 
  private:
-  template <auto free>
-  struct Free {
-    template <class T>
-    void operator()(T* of) const noexcept {
-      free(of);
-    }
-  };
-  using Context = std::unique_ptr<redisContext, Free<&redisFree>>;
+  using Context = std::unique_ptr<redisContext, Destroy<&redisFree>>;
 
   explicit Redis(Context context) : context_{std::move(context)} {}
   std::string cause() const;
