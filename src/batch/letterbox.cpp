@@ -9,8 +9,6 @@ namespace lockstep {
 
 namespace {
 
-constexpr std::chrono::minutes window{1};
-
 /// Without '"', so that a name and a value end where they seem to.
 void put_escaped(std::string& out, std::string_view text) {
   for (const char c : text) {
@@ -162,16 +160,14 @@ std::string Letterbox::other_columns(std::string_view topic, std::string_view ro
 // ---- Floods
 
 bool Letterbox::admit(const TopicPartition& partition, RecordOffset offset, Time now) {
-  Count& count = counts_[partition.topic];
+  Count& count =
+      counts_.try_emplace(partition.topic, Count{{}, FloodGuard{per_minute()}}).first->second;
   const auto [last, is_first] = count.counted.try_emplace(partition.partition, offset);
   if (!is_first) {
     if (offset <= last->second) return true;  // read again
     last->second = offset;
   }
-  while (!count.times.empty() && count.times.front() <= now - window) count.times.pop_front();
-  count.times.push_back(now);
-  if (count.times.size() <= per_minute_.value_or(0)) return true;
-  count.times.clear();
+  if (count.guard.admit(now)) return true;
   count.counted.erase(partition.partition);  // once it is tried again it counts
   return false;
 }

@@ -295,9 +295,8 @@ std::string read_url(Report& report, Mapping& mapping, const Connections& connec
   return {};
 }
 
-void read_on_error(Report& report, Mapping& mapping, PostgresSink& sink) {
-  const auto on_error = choose(report, mapping.scalar("on_error"), {"pause", "dead_letter"});
-  sink.dead_letters = on_error == "dead_letter";
+template <class Sink>
+void read_letters(Report& report, Mapping& mapping, Sink& sink) {
   if (const auto topic = mapping.scalar("dead_letter_topic")) {
     if (check(report, *topic, check_topic)) sink.dead_letter_topic = topic->text;
   }
@@ -376,7 +375,9 @@ PostgresSink read_postgres_sink(Report& report, Mapping& mapping, const Connecti
     if (*change == "ignore") sink.schema_change = SchemaChange::ignore;
     if (*change == "pause") sink.schema_change = SchemaChange::pause;
   }
-  read_on_error(report, mapping, sink);
+  const auto on_error = choose(report, mapping.scalar("on_error"), {"pause", "dead_letter"});
+  sink.dead_letters = on_error == "dead_letter";
+  read_letters(report, mapping, sink);
   only(report, mapping, "replay_guard", "false");
   for (auto& rule : mapping.mappings("tables")) {
     sink.tables.push_back(read_rule(report, std::move(rule), sink.synced_at));
@@ -497,9 +498,7 @@ WebhookSink read_webhook_sink(Report& report, Mapping& mapping) {
                      std::to_string(first->second) + " is; give each a name of its own");
     }
   }
-  if (const auto topic = mapping.scalar("dead_letter_topic")) {
-    if (check(report, *topic, check_topic)) sink.dead_letter_topic = topic->text;
-  }
+  read_letters(report, mapping, sink);
   return sink;
 }
 

@@ -88,8 +88,9 @@ Recipes recipes_of(const config::Config& config, const config::Pipeline& pipelin
     made.keeps_origins = true;
     made.has_positions = false;
     made.dead_letters = {{config.kafka.brokers, sink.dead_letter_topic, config.kafka.properties},
-                         config::PostgresSink{}.dead_letters_per_minute};
-    const webhook::SinkConfig made_of{names[i], sink.routes[i], pipeline.batch.max_bytes};
+                         sink.dead_letters_per_minute};
+    const webhook::SinkConfig made_of{names[i], sink.routes[i], pipeline.batch.max_bytes,
+                                      sink.dead_letters_per_minute};
     recipes.push_back(
         {std::move(made), one_sink([made_of] { return webhook::make_sink(made_of); })});
   }

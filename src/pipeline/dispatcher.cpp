@@ -95,6 +95,7 @@ void Dispatcher::tell_generations() {
 }
 
 void Dispatcher::take_late_answer(const LateAnswer& answer, Time now) {
+  if (answer.refusal) take_refusal(*answer.refusal, answer.generation, now);
   if (answer.slices.empty()) return;
   const auto index = lanes_.find(answer.slices.front().partition.topic);
   if (!index) return;
@@ -106,6 +107,17 @@ void Dispatcher::take_late_answer(const LateAnswer& answer, Time now) {
     const auto* const entry = ledger_.find(slice.partition.topic, slice.partition.partition);
     if (entry != nullptr && entry->applied) report_.reached(slice.partition, *entry->applied);
   }
+}
+
+/// What it has begun still counts once it is done; the rest is read again when it is tried again.
+void Dispatcher::take_refusal(const LateRefusal& refusal, std::uint64_t generation, Time now) {
+  const auto index = lanes_.find(refusal.record.partition.topic);
+  if (!index || generation != lanes_[*index].generation()) return;
+  const auto lane = lanes_.change(*index);
+  const std::string cause =
+      to_string(refusal.record.partition, refusal.record.offset) + ": " + refusal.cause;
+  lane->stop(cause, now, refusal.record);
+  report_.stopped(lane->topic(), cause);
 }
 
 void Dispatcher::answered(const std::vector<Slice>& slices) {

@@ -60,6 +60,7 @@ class Dispatcher {
  private:
   void take_answer(Writers::Answer& answer, Time now);
   void take_late_answer(const LateAnswer& answer, Time now);
+  void take_refusal(const LateRefusal& refusal, std::uint64_t generation, Time now);
   void tell_generations();
   void answered(const std::vector<Slice>& slices);
   void wait(std::size_t index, const SinkError& error, std::unique_ptr<Batch> batch, Time now);

@@ -280,9 +280,7 @@ std::optional<std::string> Intake::refusal_of(const Record& record, const Fault&
   }
   if (fault.stage != Letter::Stage::parked &&
       !letterbox_.admit({std::string{record.raw.topic}, record.partition}, record.offset, now)) {
-    return fault.cause + "; and there were " + std::to_string(letterbox_.per_minute()) +
-           " dead letters in a minute: that many mean that something else is wrong; mend it, " +
-           then_reload;
+    return flood_cause(fault.cause, letterbox_.per_minute());
   }
   return std::nullopt;
 }

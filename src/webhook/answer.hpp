@@ -16,7 +16,7 @@ struct Outcome {
 struct Verdict {
   enum class Kind {
     done,           ///< the destination has it
-    again,          ///< it may have it at another time
+    again,          ///< it may have it at another time, or once the route is mended
     rest,           ///< it wants no calls for a while
     undeliverable,  ///< it will never have it
   };

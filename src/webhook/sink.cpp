@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "caller.hpp"
+#include "lockstep/batch/flood.hpp"
 #include "lockstep/batch/letterbox.hpp"
 #include "lockstep/batch/portions.hpp"
 #include "lockstep/model/mutex.hpp"
@@ -115,8 +116,7 @@ class WebhookSink : public Sink, public LateSink {
     {
       const Lock lock{mutex_};
       rests_ = false;
-      const auto wanted = generations_.find(topic_of(batch));
-      if (wanted != generations_.end() && batch.generation < wanted->second) return done;
+      if (!is_wanted(topic_of(batch), batch.generation)) return done;
       for (auto& call : calls) take(std::move(call));
       if (!passed.slices.empty()) answers_.push_back(std::move(passed));
     }
@@ -135,25 +135,17 @@ class WebhookSink : public Sink, public LateSink {
 
   std::vector<LateAnswer> take_answers() override {
     const Lock lock{mutex_};
-    return std::exchange(answers_, {});
+    auto answers = std::exchange(answers_, {});
+    for (auto& refusal : std::exchange(refusals_, {})) answers.push_back(std::move(refusal));
+    return answers;
   }
 
   void forget(const std::string& topic, std::uint64_t generation) override {
     {
       const Lock lock{mutex_};
       generations_[topic] = generation;
-      for (auto at = calls_.begin(); at != calls_.end();) {
-        const Call& call = at->second;
-        const bool unwanted = call.topic() == topic && call.generation < generation &&
-                              call.error.empty() && !schedule_.is_in_flight(at->first);
-        if (!unwanted) {
-          ++at;
-          continue;
-        }
-        schedule_.drop(at->first);
-        bytes_ -= call.bytes;
-        at = calls_.erase(at);
-      }
+      refused_.erase(topic);
+      drop_waiting(topic);
     }
     changed_.notify_all();
   }
@@ -265,15 +257,44 @@ class WebhookSink : public Sink, public LateSink {
     }
   }
 
+  bool is_wanted(const std::string& topic, std::uint64_t generation) const
+      LOCKSTEP_REQUIRES(mutex_) {
+    const auto wanted = generations_.find(topic);
+    return !refused_.contains(topic) &&
+           (wanted == generations_.end() || generation >= wanted->second);
+  }
+
   void take(Call call) LOCKSTEP_REQUIRES(mutex_) {
+    if (!is_wanted(call.topic(), call.generation)) return;  // refused with one before it
     const auto id = next_id_++;
     bytes_ += call.bytes;
     const Call& kept = calls_.emplace(id, std::move(call)).first->second;
     if (kept.error.empty()) {
       schedule_.add(id, kept.topic(), kept.key, kept.alone);
     } else {
-      letters_.push_back(id);
+      condemn(id, kept.error);
     }
+  }
+
+  /// What is not wanted any more of those that have not begun.
+  void drop_waiting(const std::string& topic) LOCKSTEP_REQUIRES(mutex_) {
+    for (auto at = calls_.begin(); at != calls_.end();) {
+      const Call& call = at->second;
+      const bool waits = call.error.empty() && !schedule_.is_in_flight(at->first);
+      if (call.topic() != topic || is_wanted(topic, call.generation) || !waits) {
+        ++at;
+        continue;
+      }
+      schedule_.drop(at->first);
+      bytes_ -= call.bytes;
+      at = calls_.erase(at);
+    }
+  }
+
+  void drop(Schedule::Id id) LOCKSTEP_REQUIRES(mutex_) {
+    const auto call = calls_.find(id);
+    bytes_ -= call->second.bytes;
+    calls_.erase(call);
   }
 
   // ---- Calling
@@ -338,32 +359,47 @@ class WebhookSink : public Sink, public LateSink {
                        config_.pipeline, destination_, verdict.rest.count());
         }
         schedule_.rest(id, now, verdict.rest);
-        drop_if_forgotten(id);
+        drop_if_unwanted(id);
         return;
       case Verdict::Kind::again:
         if (!schedule_.failed(id, now)) {
           condemn(id,
                   "failed again and again while other calls succeeded; at last: " + verdict.cause);
         } else {
-          drop_if_forgotten(id);
+          drop_if_unwanted(id);
         }
         return;
     }
   }
 
   /// It was in flight when the others of its generation were dropped.
-  void drop_if_forgotten(Schedule::Id id) LOCKSTEP_REQUIRES(mutex_) {
-    const auto call = calls_.find(id);
-    const auto wanted = generations_.find(call->second.topic());
-    if (wanted == generations_.end() || call->second.generation >= wanted->second) return;
+  void drop_if_unwanted(Schedule::Id id) LOCKSTEP_REQUIRES(mutex_) {
+    const Call& call = calls_.at(id);
+    if (is_wanted(call.topic(), call.generation)) return;
     schedule_.drop(id);
-    bytes_ -= call->second.bytes;
-    calls_.erase(call);
+    drop(id);
   }
 
-  void condemn(Schedule::Id id, std::string error) LOCKSTEP_REQUIRES(mutex_) {
-    calls_.at(id).error = std::move(error);
-    letters_.push_back(id);
+  /// Makes a letter of a call that is not in the schedule, or, of one that is too many, the end of
+  /// its topic.
+  void condemn(Schedule::Id id, const std::string& error) LOCKSTEP_REQUIRES(mutex_) {
+    Call& call = calls_.at(id);
+    const std::string topic = call.topic();
+    if (!is_wanted(topic, call.generation)) return drop(id);
+    auto& guard =
+        guards_.try_emplace(topic, FloodGuard{config_.dead_letters_per_minute}).first->second;
+    if (guard.admit(Clock::now())) {
+      call.error = error;
+      letters_.push_back(id);
+      return;
+    }
+    LateAnswer answer{.slices = {}, .generation = call.generation};
+    answer.refusal = {{call.portion.partition, call.offset},
+                      flood_cause(error, config_.dead_letters_per_minute)};
+    refusals_.push_back(std::move(answer));
+    drop(id);
+    refused_.insert(topic);
+    drop_waiting(topic);
   }
 
   void answer(Schedule::Id id, bool is_letter) LOCKSTEP_REQUIRES(mutex_) {
@@ -486,10 +522,13 @@ class WebhookSink : public Sink, public LateSink {
   Schedule::Id next_id_ LOCKSTEP_GUARDED_BY(mutex_) = 0;
   std::size_t bytes_ LOCKSTEP_GUARDED_BY(mutex_) = 0;
   std::deque<Schedule::Id> letters_ LOCKSTEP_GUARDED_BY(mutex_);
-  bool delivers_ LOCKSTEP_GUARDED_BY(mutex_) = false;  ///< some of them are on their way
-  std::vector<LateAnswer> answers_ LOCKSTEP_GUARDED_BY(mutex_);
+  bool delivers_ LOCKSTEP_GUARDED_BY(mutex_) = false;             ///< some of them are on their way
+  std::vector<LateAnswer> answers_ LOCKSTEP_GUARDED_BY(mutex_);   ///< none is a refusal
+  std::vector<LateAnswer> refusals_ LOCKSTEP_GUARDED_BY(mutex_);  ///< all are
   /// By topic: what is older is not wanted any more.
   std::map<std::string, std::uint64_t> generations_ LOCKSTEP_GUARDED_BY(mutex_);
+  std::map<std::string, FloodGuard> guards_ LOCKSTEP_GUARDED_BY(mutex_);  ///< by topic
+  std::set<std::string> refused_ LOCKSTEP_GUARDED_BY(mutex_);  ///< topics, until forgotten
   std::string last_error_ LOCKSTEP_GUARDED_BY(mutex_);
   bool rests_ LOCKSTEP_GUARDED_BY(mutex_) = false;
   bool closing_ LOCKSTEP_GUARDED_BY(mutex_) = false;

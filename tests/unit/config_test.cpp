@@ -778,6 +778,7 @@ pipelines:
     sink:
       type: webhook
       dead_letter_topic: undelivered
+      dead_letters_per_minute: 5
       routes:
         - match: {customer_id: 1, country: "D E"}
           url: https://user:${PASSWORD}@one.example/hook?token=x
@@ -798,6 +799,7 @@ pipelines:
         Lines{"notify.country-D_E.customer_id-1", "notify.all", "notify.archive"});
   const auto& sink = std::get<WebhookSink>(config->pipelines[0].sink);
   CHECK(sink.dead_letter_topic == "undelivered");
+  CHECK(sink.dead_letters_per_minute == 5);
   const auto& route = sink.routes.at(0);
   CHECK(route.match ==
         std::map<std::string, std::string>{{"customer_id", "1"}, {"country", "D E"}});

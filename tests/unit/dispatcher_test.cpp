@@ -216,6 +216,12 @@ struct Later : TargetSink, LateSink {
   }
   bool settle(milliseconds) override { return true; }
   std::string outage() const override { return {}; }
+  void refuse(const std::string& topic, std::int64_t offset, std::uint64_t generation) {
+    const std::scoped_lock lock{target.mutex};
+    LateAnswer answer{.slices = {}, .generation = generation};
+    answer.refusal = {{{topic, 0}, {offset}}, "too many"};
+    answers.push_back(std::move(answer));
+  }
   /// Done with what it took as number `i`.
   void finish(std::size_t i) {
     const std::scoped_lock lock{target.mutex};
@@ -582,4 +588,31 @@ TEST_CASE("dispatcher: a sink that is done later is told what is not wanted any 
   f.later().finish(0);  // it ran already: it is handed over again, and counts then
   f.turn();
   CHECK(f.ledger.take_committable().empty());
+}
+
+TEST_CASE(
+    "dispatcher: a topic that a sink refuses later stops, and what it has begun still counts") {
+  LateFixture f;
+  for (int i = 0; i < 4; ++i) f.read("a", i);
+  f.turn_until("it has taken all", [&] { return f.taken() == 4 && f.lane("a").empty(); });
+  f.later().refuse("a", 2, f.lane("a").generation());
+  f.later().finish(0);
+  f.turn();
+  REQUIRE(f.lane("a").state() == State::stopped);
+  CHECK(f.lane("a").trouble()->cause == "a[0]@2: too many");
+  CHECK(f.lane("a").trouble()->record == RecordPlace{{"a", 0}, {2}});
+  CHECK_FALSE(f.lane("a").takes_records());
+  CHECK(f.lane("b").state() == State::reading);
+  f.later().finish(1);
+  f.turn();
+  CHECK(f.ledger.take_committable() == Positions{{{"a", 0}, {2}}});
+
+  const auto refused = f.lane("a").generation();
+  REQUIRE(f.tell(Verb::retry, "a"));
+  CHECK(f.lane("a").state() == State::reading);
+  f.turn();
+  CHECK(f.later().forgotten.at("a") > refused);
+  f.later().refuse("a", 2, refused);  // of what it was told to forget
+  f.turn();
+  CHECK(f.lane("a").state() == State::reading);
 }

@@ -1,4 +1,5 @@
 // The sink against real HTTP servers; the pipeline's side of it is played here.
+#include <atomic>
 #include <ctime>
 #include <deque>
 #include <mutex>
@@ -70,8 +71,10 @@ class Filled {
 };
 
 struct Fixture {
-  explicit Fixture(WebhookRoute route, std::size_t max_bytes = 64 * 1024 * 1024)
-      : sink{webhook::make_sink({"notify.all", std::move(route), max_bytes})} {
+  explicit Fixture(WebhookRoute route, std::size_t max_bytes = 64 * 1024 * 1024,
+                   std::size_t dead_letters_per_minute = 60)
+      : sink{webhook::make_sink(
+            {"notify.all", std::move(route), max_bytes, dead_letters_per_minute})} {
     sink->late()->attach([] {},
                          [this](std::span<const Letter> sent) -> Result<Done, std::string> {
                            const std::scoped_lock lock{mutex};
@@ -93,6 +96,7 @@ struct Fixture {
       of_generation[answer.generation] += answer.changes;
       for (const auto& [rule, changes] : answer.skipped) skipped[rule] += changes;
       dead += answer.letters;
+      if (answer.refusal) refusals.push_back(*answer.refusal);
     }
     return covered;
   }
@@ -108,6 +112,7 @@ struct Fixture {
   std::uint64_t dead = 0;
   std::map<std::uint64_t, std::uint64_t> of_generation;
   std::map<std::string, std::uint64_t> skipped;
+  std::vector<LateRefusal> refusals;
   std::unique_ptr<Sink> sink;  // last: it calls the above
 };
 
@@ -236,6 +241,62 @@ TEST_CASE("webhook sink: what is refused for good is a dead letter, once the bro
   CHECK(f.dead == 1);
   CHECK(f.of_generation[0] == 2);
   CHECK(server.calls().size() == 3);
+}
+
+TEST_CASE("webhook sink: a flood of what is refused stops the topic; no more becomes letters") {
+  std::atomic<bool> is_mended = false;
+  const WebServer server{[&](const auto&, std::size_t) { return Reply{is_mended ? 200 : 422}; }};
+  auto route = to(server);
+  route.max_in_flight = 8;
+  Fixture f{route, 64 * 1024 * 1024, 5};
+  const auto fill = [](std::int64_t from, std::int64_t to, std::uint64_t generation) {
+    auto filled = std::make_unique<Filled>(from, generation);
+    for (auto i = from; i < to; ++i) filled->add(std::to_string(i % 50), "s");  // two of a row
+    return filled;
+  };
+  REQUIRE(f.sink->apply(fill(0, 100, 1)->batch()));
+  eventually(seconds{10}, "it is refused, the letters are delivered", [&] {
+    f.answered();
+    return f.refusals.size() == 1 && f.dead == 5;
+  });
+  CHECK(f.refusals[0].record.partition == TopicPartition{"db.public.statuses", 0});
+  CHECK_THAT(f.refusals[0].cause,
+             ContainsSubstring("HTTP 422; and there were 5 dead letters in a minute"));
+  REQUIRE(f.sink->late()->settle(seconds{5}));
+  const auto called = server.calls().size();
+  CHECK(called <= 5 + 8 + 1);
+  REQUIRE(f.sink->apply(fill(100, 110, 1)->batch()));  // what was on its way: it is dropped, too
+  REQUIRE(f.sink->late()->settle(seconds{5}));
+  CHECK(server.calls().size() == called);
+  CHECK(f.answered() == 5);
+
+  // Tried again: all but the letters, which are done.
+  is_mended = true;
+  f.sink->late()->forget("db.public.statuses", 2);
+  REQUIRE(f.sink->apply(fill(5, 110, 2)->batch()));
+  f.await(5 + 105);
+  CHECK(f.of_generation[2] == 105);
+  CHECK(f.letters.size() == 5);
+  CHECK(f.refusals.size() == 1);
+}
+
+TEST_CASE("webhook sink: a key that is revoked, or a URL that is gone, makes no letters") {
+  const int status = GENERATE(401, 403, 404, 410, 302);
+  std::atomic<bool> is_mended = false;
+  const WebServer server{[&](const auto&, std::size_t) { return Reply{is_mended ? 200 : status}; }};
+  auto route = to(server);
+  route.max_in_flight = 4;
+  Fixture f{route, 64 * 1024 * 1024, 5};
+  Filled filled{0};
+  for (int i = 0; i < 40; ++i) filled.add(std::to_string(i), "s");
+  REQUIRE(f.sink->apply(filled.batch()));
+  eventually(seconds{20}, "it is the destination's trouble",
+             [&] { return !f.sink->late()->outage().empty(); });
+  CHECK_THAT(f.sink->late()->outage(), ContainsSubstring("HTTP " + std::to_string(status) + ", "));
+  is_mended = true;
+  f.await(40);
+  CHECK(f.letters.empty());
+  CHECK(f.refusals.empty());
 }
 
 TEST_CASE("webhook sink: a dead destination costs bounded memory, and gets all once it is back") {

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -10,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "lockstep/batch/flood.hpp"
 #include "lockstep/model/change.hpp"
 #include "lockstep/model/letter.hpp"
 #include "lockstep/model/position.hpp"
@@ -89,7 +89,7 @@ class Letterbox {
   };
   struct Count {
     std::map<std::int32_t, RecordOffset> counted;  ///< the last, by partition: each counts once
-    std::deque<Time> times;
+    FloodGuard guard;
   };
 
   const std::optional<std::size_t> per_minute_;

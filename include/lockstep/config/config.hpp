@@ -67,6 +67,7 @@ struct Source {
 struct WebhookSink {
   std::vector<WebhookRoute> routes;  ///< at least one; their names are unique
   std::string dead_letter_topic = "lockstep.dead-letters";
+  std::size_t dead_letters_per_minute = 60;  ///< of one table and route; more stop it
 
   bool operator==(const WebhookSink&) const = default;
 };

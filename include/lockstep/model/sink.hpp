@@ -58,6 +58,12 @@ struct SinkPosition {
 };
 using SinkPositions = std::map<TopicPartition, SinkPosition>;
 
+/// Why a LateSink takes no more of a topic.
+struct LateRefusal {
+  RecordPlace record;  ///< that is one too many
+  std::string cause;
+};
+
 /// What a LateSink is done with: parts of slices that it was given, of one topic.
 struct LateAnswer {
   std::vector<Slice> slices;
@@ -66,13 +72,16 @@ struct LateAnswer {
   std::vector<CommitTime> commit_times{};          ///< of those, as far as they say
   std::uint64_t letters = 0;                       ///< changes that became dead letters
   std::map<std::string, std::uint64_t> skipped{};  ///< changes that are not for it, by rule
+  std::optional<LateRefusal> refusal{};            ///< then there is nothing else in it
 };
 
 /// A sink that is done with changes later than it takes them, in any order.
 ///
 /// Sink::apply() only takes a batch, and copies what it keeps of it. It waits for room for a second
 /// at most, then it is `busy`. Nothing that was taken is lost: each part of its slices is answered,
-/// or was forgotten. Threads: all functions here from any.
+/// or was forgotten. A topic that it refuses to go on with it answers with a refusal, finishes what
+/// it has begun of it, and drops the rest, and what else it is handed of it, until it is told to
+/// forget the topic. Threads: all functions here from any.
 class LateSink {
  public:
   using Deliver = std::function<Result<Done, std::string>(std::span<const Letter>)>;
