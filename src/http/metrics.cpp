@@ -107,6 +107,30 @@ void add_stages(Families& families, const std::string& pipeline, const pipeline:
   }
 }
 
+void add_destination(Families& families, const std::string& pipeline,
+                     const DestinationStatus& destination) {
+  const Labels labels{{"pipeline", pipeline}};
+  for (std::size_t i = 0; i < call_outcomes.size(); ++i) {
+    families.counter("lockstep_webhook_calls_total", "Calls that have ended.",
+                     {{"pipeline", pipeline}, {"outcome", std::string{call_outcomes[i]}}},
+                     static_cast<double>(destination.calls[i]));
+  }
+  families.counter("lockstep_webhook_retries_total", "Calls that were not their change's first.",
+                   labels, static_cast<double>(destination.retries));
+  families.histogram("lockstep_webhook_call_seconds", "From the beginning of a call to its end.",
+                     labels, destination.duration);
+  families.gauge("lockstep_webhook_calls_in_flight", "Calls that are under way.", labels,
+                 static_cast<double>(destination.in_flight));
+  families.gauge("lockstep_webhook_calls_waiting",
+                 "Changes that wait for their call, or for the next try of it.", labels,
+                 static_cast<double>(destination.waiting));
+  for (std::size_t i = 0; i < breaker_states.size(); ++i) {
+    families.gauge("lockstep_webhook_breaker_state", "1 for the state that it is in, else 0.",
+                   {{"pipeline", pipeline}, {"state", std::string{breaker_states[i]}}},
+                   static_cast<std::size_t>(destination.breaker) == i ? 1 : 0);
+  }
+}
+
 void add_pipeline(Families& families, const View& view) {
   const Labels labels{{"pipeline", view.name}};
   families.gauge("lockstep_pipeline_up", "1 while the pipeline runs and answers.", labels,
@@ -158,6 +182,7 @@ void add_pipeline(Families& families, const View& view) {
                      status.batch_apply);
   families.histogram("lockstep_batch_commit_seconds", "Its COMMIT.", labels, status.batch_commit);
   add_stages(families, view.name, status.spent);
+  if (status.destination) add_destination(families, view.name, *status.destination);
   for (const auto& lane : status.lanes) add_table(families, view.name, lane);
 }
 

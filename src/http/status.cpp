@@ -80,6 +80,26 @@ Json gate_json(const pipeline::GateStatus& gate) {
   return json;
 }
 
+Json destination_json(const DestinationStatus& destination) {
+  Json json{
+      {"name", destination.name},
+      {"breaker", breaker_states[static_cast<std::size_t>(destination.breaker)]},
+      {"next_call", destination.next_call ? Json(utc_text(*destination.next_call)) : Json(nullptr)},
+      {"in_flight", destination.in_flight},
+      {"max_in_flight", destination.max_in_flight},
+      {"waiting", destination.waiting},
+      {"calls", Json::object()},
+      {"retries", destination.retries},
+      {"last_failure", nullptr}};
+  for (std::size_t i = 0; i < call_outcomes.size(); ++i) {
+    json["calls"][std::string{call_outcomes[i]}] = destination.calls[i];
+  }
+  if (const auto& failure = destination.last_failure) {
+    json["last_failure"] = {{"cause", failure->cause}, {"at", utc_text(failure->at)}};
+  }
+  return json;
+}
+
 Json pipeline_json(const View& view) {
   Json json{
       {"name", view.name}, {"state", view.running ? "running" : "ended"}, {"cause", view.cause}};
@@ -106,6 +126,7 @@ Json pipeline_json(const View& view) {
                       {"parked", counters.parked},
                       {"skipped", counters.skipped}};
   if (status.gate) json["threshold"] = gate_json(*status.gate);
+  if (status.destination) json["destination"] = destination_json(*status.destination);
   json["seconds_spent"] = stages(status.spent);
   json["recently_of_a_second"] = stages(status.recent);
   json["tables"] = Json::array();

@@ -306,6 +306,23 @@ void Report::look_for_stalled(PipelineStatus& status, Time now) {
   }
 }
 
+namespace {
+
+std::string bottleneck_of_calls(const DestinationStatus& destination) {
+  if (destination.breaker == Breaker::throttled) {
+    return destination.name + " wants no calls for a while (Retry-After)";
+  }
+  const auto in_flight = std::to_string(destination.in_flight);
+  if (destination.in_flight >= destination.max_in_flight) {
+    return "all " + in_flight + " calls that max_in_flight allows are under way: raise it if " +
+           destination.name + " takes more";
+  }
+  return in_flight + " calls are under way, " + std::to_string(destination.waiting) +
+         " changes wait for one of their row before them, for their next try, or for rate";
+}
+
+}  // namespace
+
 std::string bottleneck(const PipelineStatus& status) {
   constexpr double much = 0.7;
   const auto percent = [](double part) {
@@ -317,6 +334,9 @@ std::string bottleneck(const PipelineStatus& status) {
   if (status.gate && !status.gate->is_loading) {
     return std::to_string(status.gate->count) + " changes are gathered, the load begins with the " +
            std::to_string(status.gate->max_event + 1) + "th, or when its time has come";
+  }
+  if (status.destination && status.destination->waiting + status.destination->in_flight > 0) {
+    return bottleneck_of_calls(*status.destination);
   }
   const auto stopped =
       std::count_if(status.lanes.begin(), status.lanes.end(),

@@ -33,6 +33,17 @@ std::string trouble_of_route(long status) {
 
 }  // namespace
 
+CallOutcome kind_of(const Outcome& outcome) {
+  if (!outcome.transport_error.empty()) return outcome.error_kind;
+  const long status = outcome.status;
+  if (status == too_many_requests) return CallOutcome::too_many;
+  if (status >= 500) return CallOutcome::failed;
+  if (status >= 400) return CallOutcome::refused;
+  if (status >= 300) return CallOutcome::redirect;
+  if (status >= 200) return CallOutcome::taken;
+  return CallOutcome::cut_short;
+}
+
 Verdict judge(const Outcome& outcome) {
   using Kind = Verdict::Kind;
   if (!outcome.transport_error.empty()) return {Kind::again, {}, outcome.transport_error};

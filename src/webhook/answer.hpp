@@ -3,14 +3,22 @@
 #include <chrono>
 #include <string>
 
+#include "lockstep/model/destination.hpp"
+
 namespace lockstep::webhook {
 
 /// What came of a call.
 struct Outcome {
-  std::string transport_error;          ///< why there is no answer; empty: there is one
+  std::string transport_error{};        ///< why there is no answer; empty: there is one
   long status = 0;                      ///< of the answer
   std::chrono::seconds retry_after{0};  ///< as the answer says; 0: it does not
+  /// Of what kind the transport error is: timeout, connect or cut_short.
+  CallOutcome error_kind = CallOutcome::cut_short;
+  std::chrono::microseconds took{0};
 };
+
+/// Pure.
+CallOutcome kind_of(const Outcome& outcome);
 
 /// What follows from it.
 struct Verdict {

@@ -70,6 +70,22 @@ void add(HeaderList& list, const std::string& line) {
   }
 }
 
+CallOutcome kind_of(CURLcode code) {
+  switch (code) {
+    case CURLE_OPERATION_TIMEDOUT:
+      return CallOutcome::timeout;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+      return CallOutcome::connect;
+    default:
+      return CallOutcome::cut_short;
+  }
+}
+
 bool is_same_name(std::string_view a, std::string_view b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
            return (x | 0x20) == (y | 0x20);  // letters and '-' only
@@ -174,7 +190,7 @@ class Caller::Impl {
     return easy;
   }
 
-  void refuse(Id id) { finished_.push_back({id, {"libcurl is out of memory", 0, {}}}); }
+  void refuse(Id id) { finished_.push_back({id, {.transport_error = "libcurl is out of memory"}}); }
 
   void wait_for_sockets(Time until) {
     const auto now = Clock::now();
@@ -211,8 +227,12 @@ class Caller::Impl {
       CURL* const handle = message->easy_handle;
       const CURLcode code = message->data.result;  // the message goes with its handle
       Outcome outcome;
+      curl_off_t took_us = 0;
+      curl_easy_getinfo(handle, CURLINFO_TOTAL_TIME_T, &took_us);
+      outcome.took = std::chrono::microseconds{took_us};
       if (code != CURLE_OK) {
         outcome.transport_error = curl_easy_strerror(code);
+        outcome.error_kind = kind_of(code);
       } else {
         curl_off_t retry_after = 0;
         curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &outcome.status);

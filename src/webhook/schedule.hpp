@@ -66,7 +66,10 @@ class Schedule {
   void drop(Id id);
   bool is_in_flight(Id id) const { return items_.at(id).place == Place::in_flight; }
   std::size_t in_flight() const noexcept { return in_flight_; }
+  std::size_t not_in_flight() const noexcept { return items_.size() - in_flight_; }
   const std::optional<Outage>& outage() const noexcept { return outage_; }
+  /// The one call of an outage is under way.
+  bool is_probing() const noexcept { return probe_.has_value(); }
   Time rests_until() const noexcept { return rests_until_; }
 
   static constexpr Backoff backoff{std::chrono::milliseconds{500}, std::chrono::seconds{60}};

@@ -47,6 +47,7 @@ struct Call {
   std::optional<std::string> record_value;
   std::vector<std::pair<std::string, std::optional<std::string>>> record_headers;
   std::string error;  ///< why it is a letter
+  bool was_tried = false;
   std::size_t bytes = 0;
 
   const std::string& topic() const noexcept { return portion.partition.topic; }
@@ -162,10 +163,27 @@ class WebhookSink : public Sink, public LateSink {
     return true;
   }
 
-  std::string outage() const override {
+  DestinationStatus status() const override {
     const Lock lock{mutex_};
-    if (!schedule_.outage()) return {};
-    return destination_ + " takes no calls: " + last_error_;
+    DestinationStatus status = counts_;
+    status.name = destination_;
+    status.in_flight = schedule_.in_flight();
+    status.max_in_flight = config_.route.max_in_flight;
+    status.waiting = schedule_.not_in_flight();
+    const auto now = Clock::now();
+    const auto at = [&](Clock::time_point time) {
+      return std::chrono::system_clock::now() +
+             std::chrono::duration_cast<std::chrono::system_clock::duration>(time - now);
+    };
+    if (const auto& outage = schedule_.outage()) {
+      status.outage = destination_ + " takes no calls: " + last_error();
+      status.breaker = schedule_.is_probing() ? Breaker::half_open : Breaker::open;
+      if (!schedule_.is_probing()) status.next_call = at(outage->next_try);
+    } else if (schedule_.rests_until() > now) {
+      status.breaker = Breaker::throttled;
+      status.next_call = at(schedule_.rests_until());
+    }
+    return status;
   }
 
  private:
@@ -188,6 +206,10 @@ class WebhookSink : public Sink, public LateSink {
     return true;
   }
 
+  std::string last_error() const LOCKSTEP_REQUIRES(mutex_) {
+    return counts_.last_failure ? counts_.last_failure->cause : std::string{};
+  }
+
   std::string why_full() const {
     const Lock lock{mutex_};
     std::string text = std::to_string(calls_.size()) + " changes wait for " + destination_ + ", " +
@@ -196,7 +218,7 @@ class WebhookSink : public Sink, public LateSink {
       const auto since = std::chrono::duration_cast<seconds>(Clock::now() - outage->since);
       text += "; none has succeeded for " + std::to_string(since.count()) + " s";
     }
-    if (!last_error_.empty()) text += "; the last error: " + last_error_;
+    if (counts_.last_failure) text += "; the last error: " + last_error();
     return text;
   }
 
@@ -319,7 +341,11 @@ class WebhookSink : public Sink, public LateSink {
       if (closing_) return std::nullopt;
       const auto now = Clock::now();
       if (!rests_) {
-        for (const auto id : schedule_.begin(now)) begun.push_back({id, &calls_.at(id)});
+        for (const auto id : schedule_.begin(now)) {
+          Call& call = calls_.at(id);
+          if (std::exchange(call.was_tried, true)) ++counts_.retries;
+          begun.push_back({id, &call});
+        }
         until = schedule_.next_at(now).value_or(until);
       }
     }
@@ -334,7 +360,11 @@ class WebhookSink : public Sink, public LateSink {
     {
       const Lock lock{mutex_};
       const auto before = schedule_.outage();
-      for (const auto& [id, outcome] : finished) take_verdict(id, judge(outcome));
+      for (const auto& [id, outcome] : finished) {
+        ++counts_.calls[static_cast<std::size_t>(kind_of(outcome))];
+        counts_.duration.add(std::chrono::duration<double>(outcome.took).count());
+        take_verdict(id, judge(outcome));
+      }
       tell_outage(before);
     }
     changed_.notify_all();
@@ -343,7 +373,9 @@ class WebhookSink : public Sink, public LateSink {
 
   void take_verdict(Schedule::Id id, const Verdict& verdict) LOCKSTEP_REQUIRES(mutex_) {
     const auto now = Clock::now();
-    if (verdict.kind != Verdict::Kind::done) last_error_ = verdict.cause;
+    if (verdict.kind != Verdict::Kind::done) {
+      counts_.last_failure = {verdict.cause, std::chrono::system_clock::now()};
+    }
     switch (verdict.kind) {
       case Verdict::Kind::done:
         schedule_.answered(id);
@@ -431,7 +463,7 @@ class WebhookSink : public Sink, public LateSink {
       spdlog::warn(
           "destination takes no calls, one at a time is tried until it does pipeline={} "
           "destination={} waiting={} cause: {}",
-          config_.pipeline, destination_, calls_.size(), last_error_);
+          config_.pipeline, destination_, calls_.size(), last_error());
     } else if (before && !now) {
       spdlog::info("destination is back pipeline={} destination={} after_ms={}", config_.pipeline,
                    destination_,
@@ -529,7 +561,7 @@ class WebhookSink : public Sink, public LateSink {
   std::map<std::string, std::uint64_t> generations_ LOCKSTEP_GUARDED_BY(mutex_);
   std::map<std::string, FloodGuard> guards_ LOCKSTEP_GUARDED_BY(mutex_);  ///< by topic
   std::set<std::string> refused_ LOCKSTEP_GUARDED_BY(mutex_);  ///< topics, until forgotten
-  std::string last_error_ LOCKSTEP_GUARDED_BY(mutex_);
+  DestinationStatus counts_ LOCKSTEP_GUARDED_BY(mutex_);  ///< all else of it is told by status()
   bool rests_ LOCKSTEP_GUARDED_BY(mutex_) = false;
   bool closing_ LOCKSTEP_GUARDED_BY(mutex_) = false;
 

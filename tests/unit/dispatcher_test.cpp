@@ -215,7 +215,7 @@ struct Later : TargetSink, LateSink {
     forgotten[topic] = generation;
   }
   bool settle(milliseconds) override { return true; }
-  std::string outage() const override { return {}; }
+  DestinationStatus status() const override { return {}; }
   void refuse(const std::string& topic, std::int64_t offset, std::uint64_t generation) {
     const std::scoped_lock lock{target.mutex};
     LateAnswer answer{.slices = {}, .generation = generation};

@@ -1,5 +1,6 @@
 // What is healthy, why it is slow, and how it is told.
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -36,6 +37,13 @@ View measured() {
                                                    .applied = NextOffset{5},
                                                    .end = NextOffset{9},
                                                    .lag = 4});
+  auto& destination = view.status->destination.emplace();
+  destination.breaker = Breaker::open;
+  destination.in_flight = 3;
+  destination.waiting = 12;
+  destination.calls[static_cast<std::size_t>(CallOutcome::timeout)] = 2;
+  destination.retries = 4;
+  destination.duration.add(0.3, 2);
   return view;
 }
 
@@ -119,6 +127,19 @@ TEST_CASE("bottleneck: what takes the time is named") {
   CHECK(said().find("the target takes 85 % of the time to make commits durable") == 0);
   status.recent = {.lock = 2};
   CHECK(said().find("the connections to the target wait 100 %") == 0);
+  auto& destination = status.destination.emplace();
+  destination.name = "https://one.example";
+  destination.max_in_flight = 2;
+  CHECK(said().find("the connections to the target wait 100 %") == 0);  // nothing waits for calls
+  destination.waiting = 40;
+  destination.in_flight = 1;
+  CHECK(said().find("1 calls are under way, 40 changes wait") == 0);
+  destination.in_flight = 2;
+  CHECK(said() ==
+        "all 2 calls that max_in_flight allows are under way: raise it if https://one.example "
+        "takes more");
+  destination.breaker = Breaker::throttled;
+  CHECK(said() == "https://one.example wants no calls for a while (Retry-After)");
   status.gate = GateStatus{.count = 7, .max_event = 10};
   CHECK(said().find("7 changes are gathered, the load begins with the 11th") == 0);
   status.target_outage = "refused";
@@ -158,7 +179,26 @@ TEST_CASE("metrics: each has a type, a help, and comes once with its labels") {
       "\\\"quotes\\\"\",le=\"0.01\"} 0");
   has("lockstep_source_to_target_seconds_bucket{pipeline=\"replica\",topic=\"with "
       "\\\"quotes\\\"\",le=\"+Inf\"} 5");
+  has("lockstep_webhook_calls_total{pipeline=\"replica\",outcome=\"timeout\"} 2");
+  has("lockstep_webhook_calls_total{pipeline=\"replica\",outcome=\"2xx\"} 0");
+  has("lockstep_webhook_retries_total{pipeline=\"replica\"} 4");
+  has("lockstep_webhook_call_seconds_count{pipeline=\"replica\"} 2");
+  has("lockstep_webhook_calls_in_flight{pipeline=\"replica\"} 3");
+  has("lockstep_webhook_calls_waiting{pipeline=\"replica\"} 12");
+  has("lockstep_webhook_breaker_state{pipeline=\"replica\",state=\"open\"} 1");
+  has("lockstep_webhook_breaker_state{pipeline=\"replica\",state=\"closed\"} 0");
   CHECK(typed.count("process_resident_memory_bytes") == 1);
+}
+
+TEST_CASE("status: a webhook tells of its destination, other sinks of none") {
+  const auto pipeline = [](const View& view) {
+    return nlohmann::json::parse(status_json({view}, "1", seconds{1}))["pipelines"][0];
+  };
+  CHECK_FALSE(pipeline(working()).contains("destination"));
+  const auto destination = pipeline(measured())["destination"];
+  CHECK(destination["breaker"] == "open");
+  CHECK(destination["calls"]["timeout"] == 2);
+  CHECK(destination["last_failure"].is_null());
 }
 
 TEST_CASE(

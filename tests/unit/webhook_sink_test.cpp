@@ -125,6 +125,10 @@ WebhookRoute to(const WebServer& server) {
   return route;
 }
 
+std::uint64_t count_of(const DestinationStatus& status, CallOutcome outcome) {
+  return status.calls.at(static_cast<std::size_t>(outcome));
+}
+
 }  // namespace
 
 TEST_CASE("webhook sink: a change is a call, with what the route says; connections are kept") {
@@ -196,6 +200,15 @@ TEST_CASE("webhook sink: what fails is tried again, and the row's later changes 
   }
   CHECK(of_row["a"] == std::vector<std::string>{"\"a1\"", "\"a1\"", "\"a2\""});
   CHECK(of_row["b"] == std::vector<std::string>{"\"b1\"", "\"b1\"", "\"b2\""});
+  const auto status = f.sink->late()->status();
+  CHECK(count_of(status, CallOutcome::taken) == 5);
+  CHECK(count_of(status, CallOutcome::failed) == 1);
+  CHECK(count_of(status, CallOutcome::too_many) == 1);
+  CHECK(status.retries == 2);
+  CHECK(status.duration.count() == 7);
+  CHECK(status.waiting + status.in_flight == 0);
+  REQUIRE(status.last_failure);
+  CHECK_THAT(status.last_failure->cause, ContainsSubstring("HTTP "));
   for (const auto& [body, of_body] : keys) CHECK(of_body.size() == 1);
   CHECK(f.letters.empty());
 }
@@ -216,7 +229,13 @@ TEST_CASE("webhook sink: a destination rests as long as it asks for, in seconds 
   route.max_in_flight = 1;
   Fixture f{route};
   REQUIRE(f.sink->apply(Filled{0}.add("a", "a").add("b", "b").batch()));
+  eventually(seconds{5}, "it rests",
+             [&] { return f.sink->late()->status().breaker == Breaker::throttled; });
+  const auto next = f.sink->late()->status().next_call;
+  REQUIRE(next);
+  CHECK(*next - std::chrono::system_clock::now() < seconds{4});
   f.await(2);
+  CHECK(f.sink->late()->status().breaker == Breaker::closed);
   const auto calls = server.calls();
   REQUIRE(calls.size() == 3);
   CHECK(calls[1].at - calls[0].at >= milliseconds{1500});
@@ -291,8 +310,9 @@ TEST_CASE("webhook sink: a key that is revoked, or a URL that is gone, makes no 
   for (int i = 0; i < 40; ++i) filled.add(std::to_string(i), "s");
   REQUIRE(f.sink->apply(filled.batch()));
   eventually(seconds{20}, "it is the destination's trouble",
-             [&] { return !f.sink->late()->outage().empty(); });
-  CHECK_THAT(f.sink->late()->outage(), ContainsSubstring("HTTP " + std::to_string(status) + ", "));
+             [&] { return !f.sink->late()->status().outage.empty(); });
+  CHECK_THAT(f.sink->late()->status().outage,
+             ContainsSubstring("HTTP " + std::to_string(status) + ", "));
   is_mended = true;
   f.await(40);
   CHECK(f.letters.empty());
@@ -319,15 +339,18 @@ TEST_CASE("webhook sink: a dead destination costs bounded memory, and gets all o
              ContainsSubstring(std::to_string(given) + " changes wait for http://127.0.0.1:"));
   CHECK_THAT(last.error().message, ContainsSubstring("HTTP 500"));
   eventually(seconds{10}, "the outage is noticed",
-             [&] { return !f.sink->late()->outage().empty(); });
-  CHECK_THAT(f.sink->late()->outage(), ContainsSubstring("HTTP 500"));
+             [&] { return !f.sink->late()->status().outage.empty(); });
+  const auto status = f.sink->late()->status();
+  CHECK_THAT(status.outage, ContainsSubstring("HTTP 500"));
+  CHECK((status.breaker == Breaker::half_open || status.next_call.has_value()));
+  CHECK(status.breaker != Breaker::closed);
   const auto tried = server->calls().size();
   server.reset();
   server = std::make_unique<WebServer>([](const auto&, std::size_t) { return Reply{}; }, port);
   f.await(given);
   CHECK(tried < 100);
   CHECK(server->taken() == static_cast<std::size_t>(given));
-  CHECK(f.sink->late()->outage().empty());
+  CHECK(f.sink->late()->status().outage.empty());
   CHECK(f.letters.empty());
 }
 
@@ -341,6 +364,7 @@ TEST_CASE("webhook sink: a call that takes too long is broken off and tried agai
   REQUIRE(f.sink->apply(Filled{0}.add("a", "a").batch()));
   f.await(1);
   CHECK(server.calls().size() == 2);
+  CHECK(count_of(f.sink->late()->status(), CallOutcome::timeout) == 1);
 }
 
 TEST_CASE("webhook sink: what is not for it is passed by, and answered for at once") {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lockstep/model/batch.hpp"
+#include "lockstep/model/destination.hpp"
 #include "lockstep/model/position.hpp"
 #include "lockstep/model/result.hpp"
 
@@ -97,8 +98,7 @@ class LateSink {
   /// Begins nothing until the next apply(), before which it is told what to forget; waits until
   /// nothing runs; false after `timeout`.
   virtual bool settle(std::chrono::milliseconds timeout) = 0;
-  /// Why what was taken does not get on; empty: it does.
-  virtual std::string outage() const = 0;
+  virtual DestinationStatus status() const = 0;
 
  protected:
   ~LateSink() = default;

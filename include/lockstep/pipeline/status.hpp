@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lockstep/batch/lane.hpp"
+#include "lockstep/model/destination.hpp"
 #include "lockstep/model/histogram.hpp"
 #include "lockstep/model/position.hpp"
 
@@ -120,6 +121,7 @@ struct PipelineStatus {
   SecondsHistogram batch_commit{seconds_bounds};
   std::vector<LaneStatus> lanes;
   std::optional<GateStatus> gate;
+  std::optional<DestinationStatus> destination;
 };
 
 /// In one line: why it is behind, or has been busy with lately. Pure.
