@@ -23,7 +23,7 @@ END
 build_packages=(g++ cmake ninja-build pkg-config librdkafka-dev libpqxx-dev libsimdjson-dev libyaml-cpp-dev
   libspdlog-dev nlohmann-json3-dev libcli11-dev libsystemd-dev libboost-dev prometheus-cpp-dev
   libcurl4-openssl-dev libssl-dev libhiredis-dev)
-tests_packages=(catch2 python3-venv)
+tests_packages=(catch2 openssl python3-venv python3-h2)
 lint_packages=(ccache clang clang-format clang-tidy shellcheck)
 trixie_packages=(debootstrap debian-archive-keyring)
 kafka_packages=(curl ca-certificates)

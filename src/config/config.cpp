@@ -446,6 +446,14 @@ void read_call(Report& report, Mapping& mapping, WebhookRoute& route) {
     }
     route.headers.emplace(header.key, header.text);
   }
+  if (const auto ca = mapping.scalar("ca")) {
+    constexpr std::string_view begin = "-----BEGIN CERTIFICATE-----";
+    if (!ca->text.empty() && ca->text.find(begin) == std::string::npos) {
+      add(report, *ca,
+          "holds no certificate; expected the authority's in PEM, such as ${file:/etc/ssl/ca.pem}");
+    }
+    route.ca = ca->text;
+  }
   if (const auto body = mapping.scalar("body")) route.body = body->text;
   if (const auto secret = mapping.scalar("secret")) route.secret = secret->text;
 }

@@ -1,12 +1,14 @@
 // Changes as Debezium sends them, as calls to servers that are quick, slow, broken or away.
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "catch.hpp"
 #include "connector.hpp"
 #include "daemon.hpp"
 #include "database.hpp"
 #include "eventually.hpp"
+#include "https_server.hpp"
 #include "kafka.hpp"
 #include "stack.hpp"
 #include "web_server.hpp"
@@ -169,4 +171,28 @@ TEST_CASE("a destination that is away is waited for, and has all once it is back
   CHECK(daemon.count_in_log("destination takes no calls") == 1);
   CHECK(daemon.count_in_log("destination is back") == 1);
   for (const auto& [id, seen] : statuses(server->calls())) CHECK(seen == std::vector<int>{0, 1});
+}
+
+TEST_CASE("a certificate that is not trusted loses nothing: with its authority all is called") {
+  Packages packages{"trust"};
+  const HttpsServer server;
+  const auto config = [&](const std::string& more) {
+    return packages.daemon("{name: all, url: '" + server.url() + "'" + more + "}");
+  };
+  packages.source.exec("INSERT INTO " + packages.name + " SELECT n, 1, 0 FROM " +
+                       "generate_series(1, 50) n");
+  {
+    Daemon daemon{packages.name, config("")};
+    daemon.await_log("destination takes no calls", seconds{60});
+    CHECK(daemon.logged("cause: its certificate is not accepted (self-signed certificate)"));
+    CHECK(daemon.stop() == 0);
+  }
+  CHECK(server.calls().empty());
+  const Daemon daemon{packages.name,
+                      config(", ca: '${file:" + server.certificate_file().string() + "}'")};
+  eventually(seconds{60}, "all have come", [&] { return server.calls().size() == 50; });
+  std::set<int> connections;
+  for (const auto& call : server.calls()) connections.insert(call.connection);
+  CHECK(connections.size() == 1);
+  CHECK_FALSE(daemon.logged("dead-letter topic"));
 }

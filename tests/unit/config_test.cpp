@@ -785,6 +785,7 @@ pipelines:
           method: PUT
           headers: {X-Api-Key: "${PASSWORD}"}
           body: '{"status": {status}}'
+          ca: "-----BEGIN CERTIFICATE-----\nx"
           timeout: 5s
           max_in_flight: 1000
           rate: 500
@@ -808,6 +809,7 @@ pipelines:
   CHECK(route.headers == std::map<std::string, std::string>{{"X-Api-Key", "s3cret"}});
   CHECK(route.body == R"({"status": {status}})");
   CHECK(route.timeout == std::chrono::seconds{5});
+  CHECK(route.ca == "-----BEGIN CERTIFICATE-----\nx");
   CHECK(route.max_in_flight == 1000);
   CHECK(route.rate == 500);
   CHECK(route.secret == "s3cret");
@@ -825,7 +827,7 @@ pipelines:
         - {match: {customer_id: 1}, url: "ftp://me:secret@h/"}
         - {match: {customer_id: 1}, url: "http://h:99999/"}
         - {name: "a b", url: "http://h/ x", timeout: 1ms, max_in_flight: 0, rate: 0}
-        - {name: b, url: "http://h", headers: {idempotency-key: secret, "a:b": c, X: "secret\r\n"}}
+        - {name: b, url: "http://h", headers: {idempotency-key: secret, "a:b": c, X: "secret\r\n"}, ca: /ca.pem}
         - {name: c, method: GET, uri: http://h}
   - {name: notify.b, topics: [t], sink: {type: console}}
   - {name: none, topics: [t], sink: {type: webhook, routes: []}}
@@ -852,6 +854,8 @@ pipelines:
            "letters, digits, - or _",
            "f.yaml:11: pipelines[0].sink.routes[3].headers.X: is not a header's value; expected "
            "one line of text",
+           "f.yaml:11: pipelines[0].sink.routes[3].ca: holds no certificate; expected the "
+           "authority's in PEM, such as ${file:/etc/ssl/ca.pem}",
            "f.yaml:12: pipelines[0].sink.routes[4].url: missing; expected http or https, such as "
            "https://host/path",
            "f.yaml:12: pipelines[0].sink.routes[4].method: \"GET\" is not known; expected one of "

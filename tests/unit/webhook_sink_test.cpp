@@ -6,12 +6,14 @@
 
 #include "catch.hpp"
 #include "eventually.hpp"
+#include "https_server.hpp"
 #include "lockstep/webhook/sink.hpp"
 #include "request.hpp"
 #include "web_server.hpp"
 
 using namespace lockstep;
 using lockstep::test::eventually;
+using lockstep::test::HttpsServer;
 using lockstep::test::WebServer;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
@@ -123,6 +125,23 @@ WebhookRoute to(const WebServer& server) {
   route.body = "{status}";
   route.timeout = seconds{5};
   return route;
+}
+
+WebhookRoute to(const HttpsServer& server) {
+  WebhookRoute route;
+  route.name = "all";
+  route.url = server.url();
+  route.ca = server.certificate();
+  route.body = "{status}";
+  route.timeout = seconds{20};
+  return route;
+}
+
+/// Changes of as many rows.
+std::unique_ptr<Filled> rows(int count) {
+  auto filled = std::make_unique<Filled>(0);
+  for (int i = 0; i < count; ++i) filled->add(std::to_string(i), "s");
+  return filled;
 }
 
 std::uint64_t count_of(const DestinationStatus& status, CallOutcome outcome) {
@@ -424,4 +443,75 @@ TEST_CASE("webhook sink: it ends at once, whatever is under way") {
     eventually(seconds{5}, "both are under way", [&] { return server.calls().size() == 2; });
   }
   CHECK(Clock::now() - begin < seconds{5});
+}
+
+TEST_CASE("webhook sink: over TLS many calls share one connection, by HTTP/2") {
+  const HttpsServer server{milliseconds{300}};
+  auto route = to(server);
+  route.max_in_flight = 150;
+  Fixture f{route};
+  REQUIRE(f.sink->apply(rows(600)->batch()));
+  f.await(600);
+  std::set<int> connections;
+  std::set<std::string> keys;
+  std::size_t most_at_once = 0;
+  for (const auto& call : server.calls()) {
+    connections.insert(call.connection);
+    keys.insert(call.idempotency_key);
+    most_at_once = std::max(most_at_once, call.at_once);
+    CHECK(call.body == "\"s\"");
+  }
+  CHECK(connections.size() == 1);
+  CHECK(keys.size() == 600);
+  CHECK(most_at_once > 100);
+  CHECK(most_at_once <= 150);
+  CHECK(count_of(f.sink->late()->status(), CallOutcome::taken) == 600);
+}
+
+TEST_CASE("webhook sink: where one connection takes no more calls at once there are several") {
+  const HttpsServer server{milliseconds{300}, 20};
+  auto route = to(server);
+  route.max_in_flight = 60;
+  Fixture f{route};
+  REQUIRE(f.sink->apply(rows(300)->batch()));
+  f.await(300);
+  std::size_t most_at_once = 0;
+  for (const auto& call : server.calls()) most_at_once = std::max(most_at_once, call.at_once);
+  CHECK(most_at_once > 20);
+  CHECK(server.calls().size() == 300);
+  CHECK(f.letters.empty());
+}
+
+TEST_CASE("webhook sink: what can't be trusted is called nothing, and loses nothing") {
+  const HttpsServer server;
+  auto route = to(server);
+  std::string cause;
+  SECTION("an authority that nobody knows") {
+    route.ca.clear();
+    cause = "its certificate is not accepted (self-signed certificate): renew it there, or name";
+  }
+  SECTION("another host") {
+    route.url = server.url("127.0.0.1");
+    cause = "its certificate is for another host";
+  }
+  SECTION("a ca that is none") {
+    route.ca = "-----BEGIN CERTIFICATE-----\nx";
+    cause = "the certificates in the route's ca can't be read";
+  }
+  Fixture f{route};
+  REQUIRE(f.sink->apply(rows(20)->batch()));
+  eventually(seconds{20}, "it is the destination's trouble",
+             [&] { return !f.sink->late()->status().outage.empty(); });
+  const auto status = f.sink->late()->status();
+  CHECK_THAT(status.outage, ContainsSubstring(" takes no calls: " + cause));
+  CHECK(count_of(status, CallOutcome::connect) >= 10);
+  CHECK(status.waiting + status.in_flight == 20);
+  CHECK(f.answered() == 0);
+  CHECK(f.letters.empty());
+  CHECK(server.calls().empty());
+
+  Fixture mended{to(server)};
+  REQUIRE(mended.sink->apply(rows(20)->batch()));
+  mended.await(20);
+  CHECK(server.calls().size() == 20);
 }

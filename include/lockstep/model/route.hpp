@@ -12,6 +12,7 @@ struct WebhookRoute {
   std::string name;                          ///< its pipeline is <pipeline>.<name>
   std::map<std::string, std::string> match;  ///< column to value, all equal; empty: every change
   std::string url;                           ///< http or https; may hold a password: never print it
+  std::string ca;  ///< certificates of the authorities to trust, PEM; empty: the system's
   std::string method = "POST";
   std::map<std::string, std::string> headers;  ///< never print their values
   std::string body;  ///< {column} stands for its value; empty: the whole change as JSON
