@@ -58,9 +58,10 @@ Positions Ledger::take_committable() {
 }
 
 std::int64_t lag_of(const Ledger::Entry& entry, std::optional<NextOffset> end) {
-  if (!end || !entry.applied) return 0;
+  if (!end || (!entry.applied && !entry.first)) return 0;
   if (entry.end_reached >= end && entry.all_applied()) return 0;
-  return std::max<std::int64_t>(0, end->value - entry.applied->value);
+  const auto begin = entry.applied ? entry.applied->value : entry.first->value;
+  return std::max<std::int64_t>(0, end->value - begin);
 }
 
 std::optional<NextOffset> passed_of(const Ledger::Entry& entry) {

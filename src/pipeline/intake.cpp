@@ -40,6 +40,7 @@ void Intake::accept(const Record& record, const CountPartitions& count_partition
     report_.already_read();
     return;
   }
+  if (!entry->first) entry->first = record.offset;
   Batch& batch = lane->filling(now);
   auto raw = record.raw;
   raw.follows = batch.records > 0;

@@ -120,7 +120,13 @@ TEST_CASE("ledger: lag is what the log holds beyond what is applied, without its
   CHECK(lag_of(entry, NextOffset{9}) == 4);
   CHECK(passed_of(entry) == NextOffset{5});
   ledger.begin(b0, 0, std::nullopt);
-  CHECK(lag_of(*ledger.find("b", 0), NextOffset{9}) == 0);  // nothing known of it yet
+  auto& from_the_beginning = *ledger.find("b", 0);
+  CHECK(lag_of(from_the_beginning, NextOffset{9}) == 0);  // nothing known of it yet
+  from_the_beginning.first = RecordOffset{3};
+  from_the_beginning.read = NextOffset{8};
+  CHECK(lag_of(from_the_beginning, NextOffset{9}) == 6);
+  CHECK(ledger.answered(b0, std::nullopt, NextOffset{8}));
+  CHECK(lag_of(from_the_beginning, NextOffset{9}) == 1);
 }
 
 TEST_CASE("ledger: answers in any order and any parts end at the same place, never ahead of it") {

@@ -29,6 +29,8 @@ class Ledger {
     std::optional<NextOffset> read;
     /// All before it is in the sink; nullopt: the sink has no position yet.
     std::optional<NextOffset> applied;
+    /// The first record that has come.
+    std::optional<RecordOffset> first;
     /// The log's end when it was last reached.
     std::optional<NextOffset> end_reached;
 
@@ -80,7 +82,8 @@ class Ledger {
   Positions committable_;
 };
 
-/// Records that are in the log and not in the sink. `end`: the log's end as far as it is known.
+/// Records that are in the log and not in the sink; of a sink without a position, from the first
+/// that has come. `end`: the log's end as far as it is known.
 /// Transaction markers take offsets too: once the end was reached and all that was read is applied,
 /// what is between is markers.
 std::int64_t lag_of(const Ledger::Entry& entry, std::optional<NextOffset> end);
