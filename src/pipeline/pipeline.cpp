@@ -285,10 +285,7 @@ class Pipeline::Impl : public kafka::ConsumerListener, private Fetcher {
       if (auto* const question = std::get_if<Mailbox::Question>(&letter)) {
         auto status =
             report_.status(consumer_.get(), writers_, assignment_.size(), now_, gate_.get());
-        if (late_ != nullptr) {
-          status.destination = late_->status();
-          if (status.target_outage.empty()) status.target_outage = status.destination->outage;
-        }
+        if (late_ != nullptr) add_destination(status, late_->status());
         question->answer->set_value(std::move(status));
         // What is at rest does not notice that it is cut off: who asks later is told.
         writers_.ping_if_quiet(now_);

@@ -306,6 +306,14 @@ void Report::look_for_stalled(PipelineStatus& status, Time now) {
   }
 }
 
+void add_destination(PipelineStatus& status, DestinationStatus destination) {
+  if (status.target_outage.empty()) status.target_outage = destination.outage;
+  if (destination.waiting + destination.in_flight > 0) {
+    for (auto& lane : status.lanes) lane.stalled_s = 0;
+  }
+  status.destination = std::move(destination);
+}
+
 namespace {
 
 std::string bottleneck_of_calls(const DestinationStatus& destination) {

@@ -44,6 +44,22 @@ struct ReportFixture {
 }  // namespace
 
 TEST_CASE(
+    "report: a slow destination is none that nothing is delivered of, one that is away is told") {
+  PipelineStatus status;
+  status.lanes.emplace_back().stalled_s = 40;
+  DestinationStatus destination;
+  add_destination(status, destination);  // it has nothing
+  CHECK(status.lanes[0].stalled_s == 40);
+  CHECK(status.target_outage.empty());
+  destination.in_flight = 1;
+  destination.outage = "https://one.example takes no calls: HTTP 500";
+  add_destination(status, destination);
+  CHECK(status.lanes[0].stalled_s == 0);
+  CHECK(status.target_outage == destination.outage);
+  CHECK(status.destination->in_flight == 1);
+}
+
+TEST_CASE(
     "report: a table that waits is told when it begins to, each minute, and when it is over") {
   ReportFixture f;
   f.read();

@@ -124,6 +124,10 @@ struct PipelineStatus {
   std::optional<DestinationStatus> destination;
 };
 
+/// Of a pipeline that calls one: its outage is the target's, and what it has is no table that
+/// nothing is delivered of, however long the calls take. Pure.
+void add_destination(PipelineStatus& status, DestinationStatus destination);
+
 /// In one line: why it is behind, or has been busy with lately. Pure.
 std::string bottleneck(const PipelineStatus& status);
 
