@@ -1,4 +1,7 @@
 // A target that does not take what the topics hold: memory stays bounded, the group stays as it is.
+#include <nlohmann/json.hpp>
+#include <set>
+
 #include "catch.hpp"
 #include "daemon.hpp"
 #include "database.hpp"
@@ -6,6 +9,8 @@
 #include "feed.hpp"
 #include "kafka.hpp"
 #include "stack.hpp"
+#include "web.hpp"
+#include "web_server.hpp"
 
 using namespace lockstep::test;
 using std::chrono::seconds;
@@ -105,4 +110,56 @@ TEST_CASE("partitions that were paused when a second daemon came and went are re
   feed.await_equal(target);
   check_only_forward(target, feed.name);
   CHECK(first.stop() == 0);
+}
+
+TEST_CASE("a webhook's destination that is away stops the reading, and costs no memory") {
+  Kafka kafka;
+  Database target{Stack::from_environment().target_url};
+  Feed feed{kafka, target, "hook"};
+  const auto takes = [](const WebServer::Call&, std::size_t) { return WebServer::Reply{}; };
+  auto server = std::make_unique<WebServer>(takes);
+  const int port = server->port();
+  DaemonConfig config{feed.name, {feed.topic}};
+  config.max_events = 1000;
+  config.max_bytes = "4MiB";
+  config.listen = "127.0.0.1:0";
+  config.sink_type = "webhook";
+  config.sink = {{"dead_letter_topic", feed.name + ".dead"},
+                 {"routes", "[{name: all, url: '" + server->url() + "'}]"}};
+  server.reset();
+  feed.load(40'000, 10'000);
+  Daemon daemon{feed.name, config};
+  const auto status = [&] {
+    const auto answer = web_call(daemon.http_port(), "GET", "/status");
+    return nlohmann::json::parse(answer.body)["pipelines"][0];
+  };
+  const auto tries = [](const nlohmann::json& of) { return of["destination"]["calls"]["connect"]; };
+  daemon.await_log("destination takes no calls", seconds{60});
+  daemon.await_log("partitions paused", seconds{30});
+  const auto resumed = daemon.count_in_log("partitions resumed");
+  const int tried = tries(status());
+  long most_kib = 0;
+  std::size_t most_held = 0;
+  eventually(seconds{60}, "the destination is tried three times more", [&] {
+    const auto now = status();
+    most_kib = std::max(most_kib, daemon.resident_kib());
+    most_held = std::max(most_held, now["destination"]["waiting"].get<std::size_t>());
+    return tries(now) >= tried + 3;
+  });
+  CHECK(daemon.count_in_log("partitions resumed") == resumed);
+  CHECK(most_held > 0);
+  CHECK(most_held <= 10'000 + 1000);
+  CHECK(most_kib < 64 * 1024);
+  CHECK(kafka.members("lockstep." + feed.name + ".all") == 1);
+
+  server = std::make_unique<WebServer>(takes, port);
+  eventually(seconds{120}, "all is called", [&] {
+    most_kib = std::max(most_kib, daemon.resident_kib());
+    return status()["lag"]["messages"] == 0;
+  });
+  CHECK(most_kib < 64 * 1024);
+  std::set<std::string> keys;
+  for (const auto& call : server->calls()) keys.insert(call.headers.at("idempotency-key"));
+  CHECK(keys.size() == 40'000);
+  CHECK(daemon.stop() == 0);
 }

@@ -373,6 +373,25 @@ TEST_CASE("webhook sink: a dead destination costs bounded memory, and gets all o
   CHECK(f.letters.empty());
 }
 
+TEST_CASE("webhook sink: ten thousand changes and a batch wait for a dead destination, no more") {
+  const WebServer server{[](const auto&, std::size_t) { return Reply{500}; }};
+  Fixture f{to(server)};
+  constexpr int of_batch = 700;
+  std::int64_t given = 0;
+  Result<Done, SinkError> last = done;
+  while (last) {
+    REQUIRE(given < 10'000 + of_batch);
+    Filled filled{given};
+    for (int i = 0; i < of_batch; ++i) filled.add(std::to_string(given + i), "s");
+    last = f.sink->apply(filled.batch());
+    if (last) given += of_batch;
+  }
+  CHECK(given >= 10'000);
+  CHECK(last.error().kind == SinkError::Kind::busy);
+  const auto status = f.sink->late()->status();
+  CHECK(status.waiting + status.in_flight == static_cast<std::size_t>(given));
+}
+
 TEST_CASE("webhook sink: a call that takes too long is broken off and tried again") {
   const WebServer server{[](const auto&, std::size_t nth) {
     return Reply{200, nth == 0 ? seconds{3} : seconds{0}};
