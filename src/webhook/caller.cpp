@@ -19,6 +19,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "lockstep/model/destroy.hpp"
 #include "request.hpp"
 
 namespace lockstep::webhook {
@@ -31,18 +32,9 @@ namespace {
 constexpr milliseconds longest_wait{500};
 constexpr milliseconds connect_timeout{10'000};
 
-struct EasyDelete {
-  void operator()(CURL* handle) const noexcept { curl_easy_cleanup(handle); }
-};
-struct MultiDelete {
-  void operator()(CURLM* handle) const noexcept { curl_multi_cleanup(handle); }
-};
-struct ListDelete {
-  void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
-};
-using Easy = std::unique_ptr<CURL, EasyDelete>;
-using Multi = std::unique_ptr<CURLM, MultiDelete>;
-using HeaderList = std::unique_ptr<curl_slist, ListDelete>;
+using Easy = std::unique_ptr<CURL, Destroy<&curl_easy_cleanup>>;
+using Multi = std::unique_ptr<CURLM, Destroy<&curl_multi_cleanup>>;
+using HeaderList = std::unique_ptr<curl_slist, Destroy<&curl_slist_free_all>>;
 
 class Descriptor {
  public:
