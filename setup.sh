@@ -111,9 +111,10 @@ start_daemon() {
     die "port $HTTP_PORT for lockstepd is taken: stop what uses it, or choose another with HTTP_PORT=..."
   fi
   step lockstepd "--config config/lockstep.yaml"
+  mkdir -p "$STATE_DIR/lockstepd"
   # All of it named, so that a variable of the user's cannot send the sample rows to another database.
   KAFKA_BROKERS=127.0.0.1:$KAFKA_PORT TARGET_HOST=127.0.0.1 TARGET_PASSWORD=lockstep SOURCE_HOST=127.0.0.1 \
-    SOURCE_LOCKSTEP_PASSWORD=lockstep \
+    SOURCE_LOCKSTEP_PASSWORD=lockstep STATE_DIRECTORY=$STATE_DIR/lockstepd \
     launch lockstepd "$project/build/bin/lockstepd" --config "$project/config/lockstep.yaml"
 }
 
@@ -279,7 +280,7 @@ docker_logs() { compose logs --tail 40 -f "$@"; }
 docker_hints() {
   local compose="${compose_command[*]}"
   cat <<END
-  change a row      $compose exec source psql -h localhost -U postgres source_db -c "UPDATE users SET name = 'Ada King' WHERE id = 1"
+  change a row      $compose exec -e PGPASSWORD=postgres source psql -h localhost -U postgres source_db -c "UPDATE users SET name = 'Ada King' WHERE id = 1"
   wait for it       $compose exec lockstepd lockstepd wait
   and see it there  $compose exec lockstepd check_target_db users
   watch changes go  $compose exec lockstepd demo

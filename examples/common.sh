@@ -3,6 +3,8 @@
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$project" || exit
+# shellcheck source=tools/stack/connector.sh
+. tools/stack/connector.sh
 
 die() {
   printf 'error: %s\n' "$1" >&2
@@ -10,6 +12,7 @@ die() {
 }
 
 [[ -f .local/engine ]] || die "nothing runs yet: ./setup.sh first"
+engine=$(<.local/engine)
 
 port() { # VARIABLE DEFAULT: where .env says that a service was moved to
   local value=${!1:-}
@@ -17,22 +20,40 @@ port() { # VARIABLE DEFAULT: where .env says that a service was moved to
   printf '%s' "${value:-$2}"
 }
 
-source_sql() { # QUERY
-  PGPASSWORD=postgres psql -X -At -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$(port SOURCE_PORT 5432)" -U postgres \
-    -d source_db -c "$1"
+compose=(docker compose)
+if [[ $engine == docker ]] && ! docker compose version >/dev/null 2>&1; then compose=(docker-compose); fi
+
+# sql source|target QUERY: with the container's psql, if it is in one: the machine may have none.
+sql() {
+  local number=5432 variable=SOURCE_PORT command=(psql)
+  if [[ $1 == target ]]; then number=5433 variable=TARGET_PORT; fi
+  if [[ $engine == docker ]]; then
+    command=("${compose[@]}" exec -T -e PGPASSWORD=postgres "$1" psql)
+  else
+    number=$(port $variable $number)
+  fi
+  PGPASSWORD=postgres "${command[@]}" -X -At -q -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$number" -U postgres -d "$1_db" -c "$2" \
+    </dev/null
 }
 
-# Makes the connector, or changes it. FILE: what PUT /connectors/NAME/config takes.
-register_connector() { # NAME FILE
-  local answer
-  answer=$(curl -sS --fail-with-body -X PUT -H 'Content-Type: application/json' --data @"$2" \
-    "http://127.0.0.1:$(port CONNECT_PORT 8083)/connectors/$1/config") || die "connector $1: $answer"
+redis() { # COMMAND...
+  if [[ $engine == docker ]]; then
+    "${compose[@]}" exec -T redis redis-cli "$@" </dev/null
+  else
+    redis-cli -p "$(port REDIS_PORT 6379)" "$@"
+  fi
 }
 
-# In the foreground, until Ctrl-C. CONFIG: a file under examples/.
+# Makes the connector, or changes it, and waits until it runs.
+register() { # FILE
+  register_connector "http://127.0.0.1:$(port CONNECT_PORT 8083)" "$1" || die "the connector does not run"
+}
+
+# In the foreground, until Ctrl-C, beside the daemon of ./setup.sh. CONFIG: a file under examples/.
 run_lockstepd() { # CONFIG
-  if [[ $(<.local/engine) == docker ]]; then
-    exec docker compose run --rm --no-deps -v "$project/examples:/examples:ro" lockstepd lockstepd --config "/$1"
+  if [[ $engine == docker ]]; then
+    exec "${compose[@]}" run --rm --no-deps -T -e STATE_DIRECTORY= -v "$project/examples:/examples:ro" lockstepd \
+      lockstepd --config "/$1"
   fi
   exec build/bin/lockstepd --config "$1"
 }

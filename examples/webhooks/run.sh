@@ -5,6 +5,23 @@ set -euo pipefail
 # shellcheck source=examples/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 
-[[ -x build/bin/lockstepd && -x build/bin/generate_changes ]] || die "build/bin/ has no lockstepd: run ./setup.sh first"
-export KAFKA_BROKERS=${KAFKA_BROKERS:-localhost:$(port KAFKA_PORT 9092)}
-exec python3 examples/webhooks/show.py "$@"
+KAFKA_BROKERS=${KAFKA_BROKERS:-localhost:$(port KAFKA_PORT 9092)}
+export KAFKA_BROKERS
+
+# In the machine's network, where the customers are.
+daemon() {
+  if [[ $engine == docker ]]; then
+    exec docker run --rm --network host -e KAFKA_BROKERS -v "$project/examples:/examples:ro" lockstepd \
+      lockstepd --config /examples/webhooks/lockstep.yaml
+  fi
+  exec build/bin/lockstepd --config examples/webhooks/lockstep.yaml
+}
+
+case ${1:-} in
+  daemon) daemon ;; # the other two are show.py's
+  changes) sql source "$(sed "s/:changes/$2/" examples/webhooks/changes.sql)" ;;
+  *)
+    command -v python3 >/dev/null || die "python3 is missing, which serves the customers: install it"
+    exec python3 examples/webhooks/show.py "$@"
+    ;;
+esac

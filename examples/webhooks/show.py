@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -16,6 +17,7 @@ CUSTOMERS = {  # route: (port, seconds that a call takes)
     "webhooks.customer_id-2": (9102, 0.3),
     "webhooks.slow": (9103, SLOW),
 }
+LOG = ".local/log/webhooks.log"
 STATUS = "http://127.0.0.1:9100/status"
 ORDER = ["Package Posted", "In Transit", "Package Delivered"]
 GIVE_UP_AFTER = 1800  # seconds
@@ -94,24 +96,23 @@ async def until_done():
 
 
 async def main():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # thousands of calls wait for the slow one
     customers = {name: Customer(seconds) for name, (_, seconds) in CUSTOMERS.items()}
     servers = [
         await asyncio.start_server(customers[name].serve, "127.0.0.1", port, backlog=4096)
         for name, (port, _) in CUSTOMERS.items()
     ]
     begin = time.time()
-    with open("build/webhooks.log", "w", encoding="utf-8") as log:
+    with open(LOG, "w", encoding="utf-8") as log:
         daemon = await asyncio.create_subprocess_exec(
-            "build/bin/lockstepd", "--config", "examples/webhooks/lockstep.yaml", stdout=log, stderr=log
+            "examples/webhooks/run.sh", "daemon", stdout=log, stderr=log
         )
     try:
-        print(f"{CHANGES} changes; the daemon's log is build/webhooks.log", flush=True)
-        maker = await asyncio.create_subprocess_exec(
-            *["build/bin/generate_changes", "-Q", str(CHANGES), "--table", "package_status"],
-            *["--mix", "40:60:0", "--rate", "500"],
-        )
+        print(f"{CHANGES} changes; the daemon's log is {LOG}", flush=True)
+        maker = await asyncio.create_subprocess_exec("examples/webhooks/run.sh", "changes", str(CHANGES))
         if await maker.wait() != 0:
-            raise SystemExit("generate_changes has failed: does ./setup.sh status say that all runs?")
+            raise SystemExit("the changes can't be made: does ./setup.sh status say that all runs?")
         routes = await until_done()
     finally:
         if daemon.returncode is None:
