@@ -21,9 +21,11 @@ COPY --from=build /lockstep/packages /tmp/
 RUN apt-get update -qq \
     && xargs apt-get install -y -qq --no-install-recommends ca-certificates </tmp/packages \
     && apt-get clean && rm -rf /var/lib/apt/lists/* /tmp/packages \
-    && useradd --system --no-create-home --shell /usr/sbin/nologin lockstep
+    && useradd --system --uid 500 --no-create-home --shell /usr/sbin/nologin lockstep \
+    && install -d -o lockstep -g lockstep -m 700 /var/lib/lockstep
 COPY --from=build /lockstep/build/bin/ /usr/local/bin/
 COPY config/lockstep.yaml /etc/lockstep/
-ENV LOCKSTEP_CONFIG=/etc/lockstep/lockstep.yaml
+# For a volume, which outlives images: so the account has the same number in all of them.
+ENV LOCKSTEP_CONFIG=/etc/lockstep/lockstep.yaml STATE_DIRECTORY=/var/lib/lockstep
 USER lockstep
 CMD ["lockstepd"]

@@ -27,7 +27,7 @@ tests_packages=(catch2 openssl python3-venv python3-h2)
 lint_packages=(ccache clang clang-format clang-tidy shellcheck)
 trixie_packages=(debootstrap debian-archive-keyring)
 kafka_packages=(curl ca-certificates)
-docker_packages=(slirp4netns iproute2)
+docker_packages=(slirp4netns iproute2 python3)
 
 usage_error() {
   usage >&2

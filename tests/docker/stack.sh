@@ -25,7 +25,7 @@ target_has() { # QUERY EXPECTED
 
 inspect() { docker inspect -f "$1" "$(compose ps -aq "$2" 2>/dev/null || compose ps -q "$2")"; } # FORMAT SERVICE
 
-health_is() { [[ $(inspect '{{.State.Health.Status}}' lockstepd) == "$1" ]]; }
+health_is() { [[ $(inspect '{{.State.Health.Status}}' "$1") == "$2" ]]; } # SERVICE STATUS
 
 log_has() { grep -q -- "$2" <<<"$(compose logs "$1" 2>&1)"; } # SERVICE TEXT
 
@@ -42,16 +42,29 @@ expect_that "the page's token is in .env" grep -qE '^HTTP_TOKEN=[0-9a-f]{32}$' .
 TOKEN=$(sed -n 's/^HTTP_TOKEN=//p' .env)
 expect 0 '"topics":\[\{' curl --noproxy '*' -sS -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8000/topics
 expect 0 'token needed' curl --noproxy '*' -sS http://127.0.0.1:8000/topics
+expect 0 '"tables":\["public.users"\]' curl --noproxy '*' -sS -X POST -H "Authorization: Bearer $TOKEN" \
+  http://127.0.0.1:8000/pipelines/replica/tables/users/resync
 expect_that "the source is published there" bash -c 'exec 3<>/dev/tcp/127.0.0.1/15432'
 expect 0 'All 12 changes arrived' in_lockstepd demo
 expect 0 'Ada Lovelace' in_lockstepd check_target_db users
 expect 0 'postgres-connector +RUNNING' in_lockstepd debug_kafka
 expect 0 '^ready' in_lockstepd lockstepd --check
+expect 0 'replica: all is in the target' in_lockstepd lockstepd wait
+expect_that "lockstepd may keep something for its next start" in_lockstepd sh -c 'echo kept >"$STATE_DIRECTORY/probe"'
 expect 0 'connector +RUNNING, task RUNNING' ./setup.sh status
 for service in source target kafka connect redis lockstepd; do
   expect_that "$service comes back after a reboot" test "$(inspect '{{.HostConfig.RestartPolicy.Name}}' $service)" = unless-stopped
   expect_that "$service does not run as root" test "$(compose exec -T $service id -u)" != 0
+  eventually 30 "$service is healthy" health_is $service healthy
 done
+
+# The examples: a threshold pipeline that reaches Redis from the daemon's container, webhooks, a console.
+expect 0 'wait in Redis +0, rows in the target [1-9]' examples/threshold/run.sh
+expect 0 'lost 0, came twice 0, overtaken 0' env SLOW_SECONDS=1 examples/webhooks/run.sh 200
+examples/customers/run.sh >customers.log 2>&1 &
+eventually 60 "a console prints each change" grep -q 'read public.customers id=1 name="Ada"' customers.log
+kill $!
+wait $!
 
 # The daemon crashes under load: Docker starts it again, and nothing is lost.
 sql source "INSERT INTO orders (user_id, product_name, quantity, price) SELECT 1, 'crash ' || i, 1, 1 FROM generate_series(1, 20000) i" &
@@ -79,7 +92,7 @@ expect_that "it has gone on" target_has 'SELECT name FROM users WHERE id = 1' 'A
 cp config/lockstep.yaml good.yaml
 sed -i 's/topics:/topcis:/' config/lockstep.yaml
 expect 1 'did you mean topics' ./setup.sh
-eventually 30 "its container is unhealthy" health_is unhealthy
+eventually 30 "its container is unhealthy" health_is lockstepd unhealthy
 expect_that "its container is not started over and over" test "$(inspect '{{.RestartCount}}' lockstepd)" = 0
 cp good.yaml config/lockstep.yaml
 expect 0 'holds what the source holds' ./setup.sh
@@ -95,6 +108,7 @@ expect 0 '' ./setup.sh down
 expect_that "nothing runs" test -z "$(compose ps -q)"
 expect 1 'the stack was made with --engine docker' ./setup.sh up --engine local
 expect 0 'holds what the source holds: 5 users, 20006 orders' ./setup.sh
+expect 0 '^kept$' in_lockstepd cat /var/lib/lockstep/probe
 expect_that "the source is where it was" bash -c 'exec 3<>/dev/tcp/127.0.0.1/15432'
 expect 2 "unknown service 'mysql'" ./setup.sh logs mysql
 

@@ -60,10 +60,11 @@ make_image() {
     sed 's|^\(/usr\)\?\(/.*\)|\2\n/usr\2|' | xargs dpkg-query -S 2>/dev/null | cut -d : -f 1 | sort -u)
   tests/docker/engine.sh base "$suite"
   # procps: the unit's ExecReload is /bin/kill. What every installation of Debian has, but not its smallest root.
+  # redis-server and ca-certificates: what threshold pipelines and webhooks want beside the daemon.
   DOCKER_BUILDKIT=0 docker build --network host --tag "$box" - >"$scratch/image.log" 2>&1 <<END ||
 FROM debian:$suite-slim
 RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-      systemd-sysv procps ${packages[*]} && rm -rf /var/lib/apt/lists/* && mkdir -p /usr/lib/modules
+      systemd-sysv procps redis-server ca-certificates ${packages[*]} && rm -rf /var/lib/apt/lists/* && mkdir -p /usr/lib/modules
 END
     { tail -n 15 "$scratch/image.log" >&2 && die "the image with systemd could not be made"; }
 }
@@ -76,7 +77,7 @@ start_box() {
     --cap-add SYS_PTRACE --cap-add SYS_NICE --cap-add SYSLOG \
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined --env container=docker \
     --tmpfs /run --tmpfs /run/lock --volume /sys/fs/cgroup:/sys/fs/cgroup --volume "$PWD:/lockstep:ro" \
-    --workdir /lockstep "$box" sh -c 'mount --make-rshared / && exec /sbin/init' >/dev/null
+    --workdir /lockstep --stop-signal SIGRTMIN+3 "$box" sh -c 'mount --make-rshared / && exec /sbin/init' >/dev/null
 }
 
 inside() { timeout 60 docker exec "$box" "$@"; }
@@ -212,6 +213,91 @@ reloads() {
   is 'the same process' "$before" "$(pid)"
 }
 
+# --- what comes with other sinks --------------------------------------------------------------------------------------
+
+# A customer's API, by TLS: what it is told goes to the file `calls`.
+start_api() {
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+    -addext subjectAltName=DNS:localhost -keyout "$scratch/api.key" -out "$scratch/api.crt" 2>"$scratch/openssl.log"
+  python3 - "$scratch" 8443 >"$scratch/calls" 2>"$scratch/api.log" <<'END' &
+import http.server, ssl, sys
+
+class Api(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        print(self.rfile.read(int(self.headers["Content-Length"])).decode(), flush=True)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1] + "/api.crt", sys.argv[1] + "/api.key")
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Api)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+END
+  api=$!
+  docker exec --interactive "$box" sh -euc 'cat >/usr/local/share/ca-certificates/api.crt && update-ca-certificates' \
+    <"$scratch/api.crt" >"$scratch/certificates.log" 2>&1
+}
+
+# More pipelines, behind that of the installed configuration.
+add_sinks() {
+  inside cp -a /etc/lockstep/lockstep.yaml /tmp/replica.yaml
+  docker exec --interactive "$box" sh -euc 'sed "/^http:/,\$d" /tmp/replica.yaml >/tmp/lockstep.yaml
+    cat >>/tmp/lockstep.yaml && cat /tmp/lockstep.yaml >/etc/lockstep/lockstep.yaml' <<END
+  - name: gathered
+    topics: [$topic]
+    sink: {type: threshold, connection: target, schema: gathered, redis: "redis://localhost:6379", max_event: 2}
+  - name: calls
+    topics: [$topic]
+    sink: {type: webhook, routes: [{url: "https://localhost:8443/"}]}
+  - name: tail
+    topics: [$topic]
+    sink: {type: console}
+END
+}
+
+redis_cli() { inside redis-cli --raw "$@"; }
+gathered_row() { target "SELECT name FROM gathered.users WHERE id = $1"; }
+called_with() { grep -c -F "\"name\":\"$1\"" "$scratch/calls" || true; } # NAME
+
+serves_other_sinks() {
+  section 'a threshold pipeline, a webhook by TLS and a console'
+  becomes 30 'Redis of the same machine' active inside systemctl is-active redis-server
+  start_api
+  add_sinks
+  is 'restart; exit status' 0 "$(inside systemctl restart lockstepd >&2 && echo 0 || echo $?)"
+  becomes 10 'systemctl status tells' '*4 pipelines running*' show StatusText
+  becomes 10 'Redis has the count of what came before' 1 redis_cli get lockstep:gathered:count
+  change 10 gathered
+  becomes 10 'one more is counted' 2 redis_cli get lockstep:gathered:count
+  becomes 10 'and was a call by TLS' 1 called_with gathered
+  becomes 10 'and a line of the console in the journal' yes said 1 'create public.users id=10 name="gathered"'
+  is 'warnings and errors in the journal' '' "$(complaints)"
+  is 'loaded before there are more than 2' 0 "$(target "SELECT count(*) FROM pg_tables WHERE schemaname = 'gathered'")"
+
+  section 'a reboot'
+  docker restart --time 30 "$box" >/dev/null
+  becomes 60 'up again' running inside systemctl is-system-running
+  becomes 10 'lockstepd' active inside systemctl is-active lockstepd
+  is 'Redis was there before it' yes "$(redis_was_first)"
+  is 'what it had counted, it knows' 2 "$(redis_cli get lockstep:gathered:count)"
+  change 11 'one more than 2'
+  becomes 10 'all are loaded' 'one more than 2' gathered_row 11
+  is 'as is the first' first "$(gathered_row 1)"
+  is 'warnings and errors in the journal' '' "$(complaints)"
+
+  inside sh -c 'cat /tmp/replica.yaml >/etc/lockstep/lockstep.yaml'
+  inside systemctl restart lockstepd
+}
+
+complaints() { journal | grep -E '^[^ ]+ (warn|error) ' || true; }
+redis_was_first() {
+  (($(show ActiveEnterTimestampMonotonic redis-server) <= $(show ExecMainStartTimestampMonotonic))) && printf 'yes\n'
+}
+
 # stream COUNT FROM: rows with these ids, quick enough to be in the middle of it for a while.
 stream() {
   local id
@@ -332,6 +418,11 @@ sandbox() {
   in_force PrivateDevices '/dev is' 'its own' "$(differs /dev %d)"
   in_force MemoryMax 'memory limit of its control group' 1073741824 "$(memory_limit)"
   in_force ProtectHostname 'UTS namespace is' 'its own' "$(own_namespace uts)"
+  in_force LimitNOFILE 'open files, soft and hard' '65536 65536 files' \
+    "$(inside sed -n 's/^Max open files *//p' "/proc/$(pid)/limits" | tr -s ' ')"
+  in_force StateDirectory 'its state folder' '/var/lib/*lockstep' \
+    "$(inside cat "/proc/$(pid)/environ" | tr '\0' '\n' | sed -n 's/^STATE_DIRECTORY=//p')"
+  in_force StateDirectoryMode 'is for it alone' 700 "$(inside stat -L -c %a /var/lib/lockstep)"
 }
 
 shared_memory_left() { inside cat /proc/sysvipc/shm | grep -c '^ *4293 ' || true; } # 0x10c5, the probe's key
@@ -386,7 +477,7 @@ all_directives() {
   while IFS='=' read -r directive value; do
     [[ -v seen_in_force[$directive] ]] && continue
     is "only read by systemd: $directive" "$value" "$(show "$directive")"
-  done < <(sed -n '/^DynamicUser/,/^MemoryMax/p' "$unit" | grep '^[A-Z]')
+  done < <(sed -n '/^StateDirectory/,/^MemoryMax/p' "$unit" | grep '^[A-Z]')
   note "systemd-analyze security: $(inside systemd-analyze security lockstepd --no-pager 2>/dev/null | tail -n 1)"
 }
 
@@ -399,11 +490,12 @@ clean_up() {
     inside journalctl -q -n 40 || true
   fi
   exec {feed}>&- || true
+  kill "$api" 2>/dev/null || true
   docker rm --force --volumes "$box" >/dev/null 2>&1 || true
   output=$(tests/stack.sh down "$stack" 2>&1) || printf 'error: the stack is not gone:\n%s\n' "$output" >&2
 }
 
-feed=9
+feed=9 api=
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -418,6 +510,7 @@ start_stack
 boots
 installs
 replicates
+serves_other_sinks
 sandbox
 probe_sandbox
 all_directives

@@ -164,8 +164,9 @@ pg_root() {
     chown postgres: "$root"
     if ! as_owner_of "$root" test -w "$root" 2>/dev/null; then
       rmdir "$root"
-      install -d -m 755 /var/lib/lockstep
-      root=$(mktemp -d /var/lib/lockstep/XXXXXXXX)
+      # Not /var/lib/lockstep: that is lockstepd.service's, and systemd gives all in it to the daemon's account.
+      install -d -m 755 /var/lib/lockstep-stacks
+      root=$(mktemp -d /var/lib/lockstep-stacks/XXXXXXXX)
       chown postgres: "$root"
     fi
   fi
@@ -535,10 +536,12 @@ print_env() {
 }
 
 reset() {
+  local root=
   down "${services[@]}"
-  if [[ -f $STATE_DIR/pg-root ]]; then rm -rf -- "$(<"$STATE_DIR/pg-root")"; fi
+  if [[ -f $STATE_DIR/pg-root ]]; then root=$(<"$STATE_DIR/pg-root"); fi
+  if [[ -n $root ]]; then rm -rf -- "$root"; fi
   rm -rf -- "$STATE_DIR"
-  if ((EUID == 0)); then rmdir /var/lib/lockstep 2>/dev/null || true; fi
+  if [[ $root == /var/lib/* ]]; then rmdir "${root%/*}" 2>/dev/null || true; fi # with the last stack in it
 }
 
 # One command at a time per state directory. Kept by the shell alone: services close it (see launch).
