@@ -36,6 +36,8 @@ sql() {
     </dev/null
 }
 
+sql source "SELECT 1" >/dev/null || die "the source does not answer: ./setup.sh status says what runs, ./setup.sh starts it"
+
 redis() { # COMMAND...
   if [[ $engine == docker ]]; then
     "${compose[@]}" exec -T redis redis-cli "$@" </dev/null

@@ -3,6 +3,7 @@
 set -euo pipefail
 # shellcheck source=examples/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
+(($# == 0)) || die "examples/customers/run.sh takes no argument: see its README.md"
 
 sql source "
   SET client_min_messages = warning;

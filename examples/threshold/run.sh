@@ -3,6 +3,7 @@
 set -euo pipefail
 # shellcheck source=examples/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
+(($# == 0)) || die "examples/threshold/run.sh takes no argument: see its README.md"
 
 waiting() { redis get lockstep:gathered:count; }
 rows() { # CONDITION

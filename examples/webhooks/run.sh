@@ -21,7 +21,10 @@ case ${1:-} in
   daemon) daemon ;; # the other two are show.py's
   changes) sql source "$(sed "s/:changes/$2/" examples/webhooks/changes.sql)" ;;
   *)
+    changes=${1:-10000} seconds=${SLOW_SECONDS:-30}
+    [[ $# -le 1 && $changes =~ ^[1-9][0-9]*$ ]] || die "usage: examples/webhooks/run.sh [CHANGES], 10000 by default"
+    [[ $seconds =~ ^[0-9]+([.][0-9]+)?$ ]] || die "SLOW_SECONDS=$seconds is no number of seconds"
     command -v python3 >/dev/null || die "python3 is missing, which serves the customers: install it"
-    exec python3 examples/webhooks/show.py "$@"
+    SLOW_SECONDS=$seconds exec python3 examples/webhooks/show.py "$changes"
     ;;
 esac

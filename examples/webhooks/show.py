@@ -10,8 +10,8 @@ import time
 import urllib.request
 from datetime import datetime
 
-CHANGES = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-SLOW = float(os.environ.get("SLOW_SECONDS", "30"))
+CHANGES = int(sys.argv[1])
+SLOW = float(os.environ["SLOW_SECONDS"])
 CUSTOMERS = {  # route: (port, seconds that a call takes)
     "webhooks.customer_id-1": (9101, 0.3),
     "webhooks.customer_id-2": (9102, 0.3),
@@ -75,11 +75,13 @@ def ask_status():
         return {one["name"]: one for one in json.load(answer)["pipelines"]}
 
 
-async def until_done():
+async def until_done(daemon):
     """Until every route is assigned its partition and has nothing left; what the routes say then."""
     deadline = time.monotonic() + GIVE_UP_AFTER
     told = 0.0
     while time.monotonic() < deadline:
+        if daemon.returncode is not None:
+            raise SystemExit(f"error: lockstepd has ended, {LOG} says why")
         try:
             routes = await asyncio.to_thread(ask_status)
         except OSError:
@@ -92,17 +94,23 @@ async def until_done():
             told = time.monotonic()
             print("changes to go: " + ", ".join(f"{n} {lag}" for n, lag in lags.items()), flush=True)
         await asyncio.sleep(0.5)
-    raise SystemExit(f"not done after {GIVE_UP_AFTER} s")
+    raise SystemExit(f"error: not done after {GIVE_UP_AFTER} s, see {LOG}")
+
+
+async def serve(customer, port):
+    try:
+        return await asyncio.start_server(customer.serve, "127.0.0.1", port, backlog=4096)
+    except OSError as error:
+        raise SystemExit(f"error: a customer wants port {port}: {error.strerror}") from None
 
 
 async def main():
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(stop, asyncio.current_task().cancel)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # thousands of calls wait for the slow one
     customers = {name: Customer(seconds) for name, (_, seconds) in CUSTOMERS.items()}
-    servers = [
-        await asyncio.start_server(customers[name].serve, "127.0.0.1", port, backlog=4096)
-        for name, (port, _) in CUSTOMERS.items()
-    ]
+    servers = [await serve(customers[name], port) for name, (port, _) in CUSTOMERS.items()]
     begin = time.time()
     with open(LOG, "w", encoding="utf-8") as log:
         daemon = await asyncio.create_subprocess_exec(
@@ -112,8 +120,8 @@ async def main():
         print(f"{CHANGES} changes; the daemon's log is {LOG}", flush=True)
         maker = await asyncio.create_subprocess_exec("examples/webhooks/run.sh", "changes", str(CHANGES))
         if await maker.wait() != 0:
-            raise SystemExit("the changes can't be made: does ./setup.sh status say that all runs?")
-        routes = await until_done()
+            raise SystemExit("error: the changes can't be made: does ./setup.sh status say that all runs?")
+        routes = await until_done(daemon)
     finally:
         if daemon.returncode is None:
             daemon.send_signal(signal.SIGTERM)
@@ -134,4 +142,7 @@ async def main():
     raise SystemExit(1 if lost or overtaken else 0)
 
 
-asyncio.run(main())
+try:
+    asyncio.run(main())
+except asyncio.CancelledError:
+    raise SystemExit(130) from None
