@@ -24,6 +24,10 @@ sql() { # source|target QUERY
   PGPASSWORD=postgres psql -X -At -q -h 127.0.0.1 -p "$number" -U postgres "$1_db" -c "$2"
 }
 
+watch_runs() {
+  [[ $(curl --noproxy '*' -sS "http://127.0.0.1:$HTTP/consumer/list") == *'"consumer_id":"watch"'*'"state":"running"'* ]]
+}
+
 target_has() { [[ $(sql target "$1") == "$2" ]]; } # QUERY EXPECTED
 
 # --- packages.sh, with stubs for what it asks -----------------------------------------------------------------------
@@ -106,6 +110,10 @@ expect_that "lockstepd works with a role of its own" \
 expect_that "psql was used, and no password is in what a process list shows of it" \
   eval "grep -q target_db '$work/psql.log' && ! grep -i 'password\|postgres:' '$work/psql.log'"
 
+# What is started while it runs is there again when it has been stopped, below.
+expect 0 '"kept":true' curl --noproxy '*' -sS "http://127.0.0.1:$HTTP/consumer/start" \
+  -d '{"consumer_id": "watch", "kafka_topic": "dbserver1.public.users", "job_type": "console"}'
+
 # A change while the daemon is down arrives with the next `up`, which proves it.
 kill -KILL "$(cut -d ' ' -f 1 .local/run/lockstepd.pid)"
 sql source "UPDATE users SET name = 'Ada King' WHERE id = 1"
@@ -136,6 +144,7 @@ printf '<!-- edited -->\n' >>tools/stack/pom.xml
 choose_ports "$stacks/setup-$$-moved"
 SOURCE=$(port_in "setup-$$-moved" SOURCE_PORT)
 expect 0 'holds what the source holds: 5 users' env "SOURCE_PORT=$SOURCE" ./setup.sh
+eventually 30 "the consumer that was started over HTTP runs again" watch_runs
 sql source "INSERT INTO users (name, email) VALUES ('Alan Turing', 'alan@example.com')"
 eventually 30 "a change after the move arrives" target_has 'SELECT count(*) FROM users' 6
 
