@@ -167,7 +167,11 @@ class ThresholdGate : public pipeline::Gate {
           lane.state() == Lane::State::paused || lane.state() == Lane::State::stopped;
       if (stands && lane.empty()) stand.push_back(topic);
     }
-    for (const auto& topic : stand) window_.give_up(topic, wall);
+    for (const auto& topic : stand) {
+      window_.give_up(topic, wall);
+      spdlog::info("load goes without what is paused or stopped pipeline={} topic={}",
+                   config_.pipeline, topic);
+    }
   }
 
   /// A load runs, and not only tables that wait are left of it: the others need not wait for those.

@@ -228,6 +228,7 @@ TEST_CASE("a table that stands still keeps no load from ending") {
   t.insert(1, 10);
   t.insert(11, 11, "'bad'");
   t.daemon.await_log("table stopped", seconds{30});
+  t.daemon.await_log("load goes without what is paused or stopped", seconds{30});
   t.await_loaded(10);
   eventually(seconds{20}, "the load is over",
              [&] { return t.redis.hash(t.of_topic("load_until")).empty(); });
