@@ -24,9 +24,11 @@ make_root() {
 
 # Called in a mount namespace of its own: what is mounted here is gone with it, however it ends.
 inside() {
-  mkdir -p "$root/lockstep" "$root/build"
+  local stacks=$project/build/test-stack # a test damages the broker's file
+  mkdir -p "$root/lockstep" "$root/build" "$root$stacks"
   mount --bind "$project" "$root/lockstep"
   mount -o remount,ro,bind "$root/lockstep"
+  mount --bind "$stacks" "$root$stacks"
   mount -t proc proc "$root/proc"
   mount --rbind /dev "$root/dev"
   mapfile -t variables <"$1"

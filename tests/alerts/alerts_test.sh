@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # alerts_test.sh FOLDER: config/prometheus-alerts.yaml is well-formed, and fires when it should. FOLDER is for promtool,
-# which comes out of Debian's package without installing it: that would start a server.
+# which comes out of Debian's package without installing it: that may start a server.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -9,7 +9,11 @@ folder=$1
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 
-download() { timeout 60 apt-get download -qq -o Acquire::Retries=3 prometheus; }
+download() {
+  local package=prometheus
+  if apt-cache show promtool >/dev/null 2>&1; then package=promtool; fi # since Debian 13
+  timeout 60 apt-get download -qq -o Acquire::Retries=3 "$package"
+}
 
 fetch_promtool() {
   [[ ! -x $folder/promtool ]] || return 0
@@ -19,10 +23,10 @@ fetch_promtool() {
   cd "$package"
   # Without lists, as in a container's image, only root can do better.
   if ! download && ! { ((EUID == 0)) && apt-get update -qq -o Acquire::Retries=3 && download; }; then
-    printf 'error: no package prometheus, which has promtool: apt-get update, then try again\n' >&2
+    printf 'error: no package promtool or prometheus, which has it: apt-get update, then try again\n' >&2
     exit 1
   fi
-  dpkg -x prometheus_*.deb .
+  dpkg -x ./*.deb .
   mv usr/bin/promtool "$folder"
   cd "$here"
   rm -rf "$package"
