@@ -23,12 +23,21 @@ port() { # VARIABLE DEFAULT: where .env says that a service was moved to
 compose=(docker compose)
 if [[ $engine == docker ]] && ! docker compose version >/dev/null 2>&1; then compose=(docker-compose); fi
 
+# Not Compose's exec: docker-compose takes a second for each.
+in_container() { # SERVICE COMMAND...
+  local container
+  container=$(docker ps -q --filter "label=com.docker.compose.project.working_dir=$project" \
+    --filter "label=com.docker.compose.service=$1")
+  [[ -n $container ]] || die "the container of $1 does not run: ./setup.sh starts it"
+  docker exec -e PGPASSWORD=postgres "$container" "${@:2}"
+}
+
 # sql source|target QUERY: with the container's psql, if it is in one: the machine may have none.
 sql() {
   local number=5432 variable=SOURCE_PORT command=(psql)
   if [[ $1 == target ]]; then number=5433 variable=TARGET_PORT; fi
   if [[ $engine == docker ]]; then
-    command=("${compose[@]}" exec -T -e PGPASSWORD=postgres "$1" psql)
+    command=(in_container "$1" psql)
   else
     number=$(port $variable $number)
   fi
@@ -40,7 +49,7 @@ sql source "SELECT 1" >/dev/null || die "the source does not answer: ./setup.sh 
 
 redis() { # COMMAND...
   if [[ $engine == docker ]]; then
-    "${compose[@]}" exec -T redis redis-cli "$@" </dev/null
+    in_container redis redis-cli "$@"
   else
     redis-cli -p "$(port REDIS_PORT 6379)" "$@"
   fi
