@@ -20,14 +20,15 @@ port() { # VARIABLE DEFAULT: where .env says that a service was moved to
   printf '%s' "${value:-$2}"
 }
 
-compose=(docker compose)
-if [[ $engine == docker ]] && ! docker compose version >/dev/null 2>&1; then compose=(docker-compose); fi
+container_of() { # SERVICE
+  docker ps --format '{{.Names}}' --filter "label=com.docker.compose.project.working_dir=$project" \
+    --filter "label=com.docker.compose.service=$1"
+}
 
 # Not Compose's exec: docker-compose takes a second for each.
 in_container() { # SERVICE COMMAND...
   local container
-  container=$(docker ps -q --filter "label=com.docker.compose.project.working_dir=$project" \
-    --filter "label=com.docker.compose.service=$1")
+  container=$(container_of "$1")
   [[ -n $container ]] || die "the container of $1 does not run: ./setup.sh starts it"
   docker exec -e PGPASSWORD=postgres "$container" "${@:2}"
 }
@@ -60,11 +61,14 @@ register() { # FILE
   register_connector "http://127.0.0.1:$(port CONNECT_PORT 8083)" "$1" || die "the connector does not run"
 }
 
-# In the foreground, until Ctrl-C, beside the daemon of ./setup.sh. CONFIG: a file under examples/.
+# In the foreground, until Ctrl-C or SIGTERM, beside the daemon of ./setup.sh. CONFIG: a file under examples/.
 run_lockstepd() { # CONFIG
   if [[ $engine == docker ]]; then
-    exec "${compose[@]}" run --rm --no-deps -T -e STATE_DIRECTORY= -v "$project/examples:/examples:ro" lockstepd \
-      lockstepd --config "/$1"
+    # Not by Compose, whose plugin leaves the container behind when it is sent SIGTERM. In the machine's network, where
+    # the services' ports are, and the webhooks' destinations.
+    exec docker run --rm --network host -e "KAFKA_BROKERS=localhost:$(port KAFKA_PORT 9092)" \
+      -e "TARGET_PORT=$(port TARGET_PORT 5433)" -e "REDIS_PORT=$(port REDIS_PORT 6379)" -e STATE_DIRECTORY= \
+      -v "$project/examples:/examples:ro" lockstepd lockstepd --config "/$1"
   fi
   exec build/bin/lockstepd --config "$1"
 }

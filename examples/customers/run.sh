@@ -18,7 +18,9 @@ fi
 register examples/customers/connector.json
 
 psql="PGPASSWORD=postgres psql -h localhost -p $(port SOURCE_PORT 5432)"
-if [[ $engine == docker ]]; then psql="${compose[*]} exec -e PGPASSWORD=postgres source psql -h localhost"; fi
+if [[ $engine == docker ]]; then
+  psql="docker exec -e PGPASSWORD=postgres $(container_of source) psql -h localhost"
+fi
 printf 'change something in another terminal:\n  %s\n' \
   "$psql -U postgres source_db -c \"UPDATE customers SET balance = balance + 1\""
 run_lockstepd examples/customers/lockstep.yaml

@@ -5,20 +5,8 @@ set -euo pipefail
 # shellcheck source=examples/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../common.sh"
 
-KAFKA_BROKERS=${KAFKA_BROKERS:-localhost:$(port KAFKA_PORT 9092)}
-export KAFKA_BROKERS
-
-# In the machine's network, where the customers are.
-daemon() {
-  if [[ $engine == docker ]]; then
-    exec docker run --rm --network host -e KAFKA_BROKERS -v "$project/examples:/examples:ro" lockstepd \
-      lockstepd --config /examples/webhooks/lockstep.yaml
-  fi
-  exec build/bin/lockstepd --config examples/webhooks/lockstep.yaml
-}
-
 case ${1:-} in
-  daemon) daemon ;; # the other two are show.py's
+  daemon) run_lockstepd examples/webhooks/lockstep.yaml ;; # the other two are show.py's
   changes) sql source "$(sed "s/:changes/$2/" examples/webhooks/changes.sql)" ;;
   *)
     changes=${1:-10000} seconds=${SLOW_SECONDS:-30}
