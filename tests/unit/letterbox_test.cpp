@@ -140,3 +140,16 @@ TEST_CASE("letterbox: more letters in a minute than allowed are a flood") {
   CHECK(box.admit(users_partition, {6},
                   first_letter_at + seconds{63}));  // an operator has tried it again
 }
+
+TEST_CASE("letterbox: what is read again in front of a flood does not count again") {
+  Letterbox box{2};
+  CHECK(box.admit(users_partition, {0}, first_letter_at));
+  CHECK(box.admit(users_partition, {1}, first_letter_at));
+  CHECK_FALSE(box.admit(users_partition, {2}, first_letter_at));
+  // Tried again before the first two were applied.
+  for (const std::int64_t offset : {0, 1, 2, 3}) {
+    CAPTURE(offset);
+    CHECK(box.admit(users_partition, {offset}, first_letter_at + seconds{1}));
+  }
+  CHECK_FALSE(box.admit(users_partition, {4}, first_letter_at + seconds{1}));
+}
