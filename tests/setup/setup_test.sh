@@ -71,7 +71,8 @@ choose_ports "$stacks/setup-$$"
 mapfile -t ports <"$stacks/setup-$$/ports"
 port_in() { sed -n "s/^$2=//p" "$stacks/$1/ports"; } # STACK VARIABLE
 SOURCE=$(port_in "setup-$$" SOURCE_PORT) TARGET=$(port_in "setup-$$" TARGET_PORT)
-unset SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT REDIS_PORT HTTP_PORT KAFKA_BROKERS TARGET_HOST TARGET_PASSWORD SOURCE_HOST
+unset SOURCE_PORT TARGET_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT REDIS_PORT HTTP_PORT KAFKA_BROKERS TARGET_HOST TARGET_PASSWORD SOURCE_HOST \
+  SOURCE_URL TARGET_URL CONNECT_URL REDIS_URL
 # A proxy that nobody answers on must not matter on loopback.
 export http_proxy=http://127.0.0.1:9
 
