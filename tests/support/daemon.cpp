@@ -1,8 +1,6 @@
 #include "daemon.hpp"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +15,7 @@
 
 #include "catch.hpp"
 #include "eventually.hpp"
+#include "process.hpp"
 #include "stack.hpp"
 
 namespace lockstep::test {
@@ -53,7 +52,7 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   return pointers;
 }
 
-/// The program's pid. It dies with this process, and starts with no signals blocked.
+/// The program's pid.
 pid_t launch(const std::string& name, std::vector<std::string> arguments,
              const std::filesystem::path& out, const std::filesystem::path& err,
              const Surroundings& surroundings = {}) {
@@ -61,19 +60,7 @@ pid_t launch(const std::string& name, std::vector<std::string> arguments,
   auto variables = variables_of(surroundings);
   const auto argv = pointers_to(arguments);
   const auto envp = pointers_to(variables);
-  const pid_t parent = getpid();
-  const pid_t pid = fork();
-  REQUIRE(pid >= 0);
-  if (pid > 0) return pid;
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(127);
-  constexpr int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
-  dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
-  dup2(open(out.c_str(), flags, 0644), STDOUT_FILENO);
-  dup2(open(err.c_str(), flags, 0644), STDERR_FILENO);
-  if (!surroundings.folder.empty() && chdir(surroundings.folder.c_str()) != 0) _exit(127);
-  execve(argv[0], argv.data(), envp.data());
-  _exit(127);
+  return start_process(argv.data(), envp.data(), out, err, surroundings.folder);
 }
 
 }  // namespace

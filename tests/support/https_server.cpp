@@ -1,8 +1,6 @@
 #include "https_server.hpp"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +12,7 @@
 
 #include "catch.hpp"
 #include "eventually.hpp"
+#include "process.hpp"
 
 namespace lockstep::test {
 
@@ -43,7 +42,7 @@ void make_certificate(const std::filesystem::path& folder) {
   REQUIRE(code == 0);
 }
 
-/// Its pid. It dies with this process.
+/// Its pid.
 pid_t launch(const std::filesystem::path& folder, std::string delay, std::string streams) {
   std::string program{"/usr/bin/python3"};  // the one that Debian's python3-h2 is for
   std::string script{LOCKSTEP_SOURCE_DIR "/tests/support/https_server.py"};
@@ -52,18 +51,7 @@ pid_t launch(const std::filesystem::path& folder, std::string delay, std::string
   const std::array<char*, 7> argv{program.data(), script.data(), certificate.data(),
                                   key.data(),     delay.data(),  streams.data(),
                                   nullptr};
-  const std::string log = folder / "log";
-  const pid_t parent = getpid();
-  const pid_t pid = fork();
-  REQUIRE(pid >= 0);
-  if (pid > 0) return pid;
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(127);
-  const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  dup2(out, STDOUT_FILENO);
-  dup2(out, STDERR_FILENO);
-  execv(argv[0], argv.data());
-  _exit(127);
+  return start_process(argv.data(), environ, folder / "log", folder / "log");
 }
 
 }  // namespace
