@@ -11,12 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "lockstep/model/names.hpp"
+
 namespace lockstep::config {
 namespace {
 
 constexpr std::string_view digits = "0123456789";
-constexpr std::string_view name_characters =
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
 struct Unit {
   std::string_view name;
@@ -248,7 +248,7 @@ Result<Address, Error> to_listen(std::string_view text) {
 }
 
 Result<Done, Error> check_host_name(std::string_view name) {
-  if (!name.empty() && name.find_first_not_of(name_characters) == name.npos) return done;
+  if (is_plain_name(name, name.npos)) return done;
   return Error{"is not a host's name; expected it without scheme and port, such as ops.example"};
 }
 
@@ -322,11 +322,7 @@ Result<Done, Error> check_topic(std::string_view topic) {
   if (topic.starts_with('^')) {
     return Error{"is a regular expression; that goes into topics_pattern instead of topics"};
   }
-  constexpr std::size_t longest = 249;  // Kafka's own limit
-  if (!topic.empty() && topic.size() <= longest && topic != "." && topic != ".." &&
-      topic.find_first_not_of(name_characters) == topic.npos) {
-    return done;
-  }
+  if (is_topic_name(topic)) return done;
   return Error{"is not a topic's name; expected 1 to 249 letters, digits, dots, _ or -"};
 }
 
@@ -346,21 +342,17 @@ Result<Done, Error> check_topics_pattern(std::string_view pattern) {
 
 namespace {
 
-bool is_plain_name(std::string_view name) {
-  constexpr std::size_t longest = 100;
-  return !name.empty() && name.size() <= longest &&
-         name.find_first_not_of(name_characters) == name.npos;
-}
+constexpr std::size_t longest_name = 100;
 
 }  // namespace
 
 Result<Done, Error> check_pipeline_name(std::string_view name) {
-  if (is_plain_name(name)) return done;
+  if (is_plain_name(name, longest_name)) return done;
   return Error{"is not a pipeline's name; expected 1 to 100 letters, digits, dots, _ or -"};
 }
 
 Result<Done, Error> check_token_name(std::string_view name) {
-  if (is_plain_name(name)) return done;
+  if (is_plain_name(name, longest_name)) return done;
   return Error{"is not a token's name; expected 1 to 100 letters, digits, dots, _ or -"};
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,20 @@ inline std::optional<Relation> source_table_of(std::string_view topic) {
                     std::string{topic.substr(table + 1)}};
   if (relation.schema.empty() || relation.table.empty()) return std::nullopt;
   return relation;
+}
+
+/// 1 to `longest` letters, digits, dots, _ and -: of what Kafka takes in the names of topics and
+/// groups.
+inline bool is_plain_name(std::string_view name, std::size_t longest) {
+  constexpr std::string_view characters =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  return !name.empty() && name.size() <= longest && name.find_first_not_of(characters) == name.npos;
+}
+
+/// What Kafka takes for a topic's name.
+inline bool is_topic_name(std::string_view name) {
+  constexpr std::size_t longest = 249;
+  return is_plain_name(name, longest) && name != "." && name != "..";
 }
 
 }  // namespace lockstep
