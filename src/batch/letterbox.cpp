@@ -168,7 +168,7 @@ bool Letterbox::admit(const TopicPartition& partition, RecordOffset offset, Time
     last->second = offset;
   }
   if (count.guard.admit(now)) return true;
-  count.counted[partition.partition] = {offset.value - 1};  // once it is tried again it counts
+  last->second = {offset.value - 1};  // once it is tried again it counts
   return false;
 }
 
