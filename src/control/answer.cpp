@@ -27,13 +27,21 @@ http::Response kafka_error(const kafka::AdminError& error, int refused) {
   return http::error(refused, "Kafka refuses", error.message);
 }
 
+std::string joined(const std::vector<std::string>& mistakes) {
+  std::string all;
+  for (const auto& one : mistakes) {
+    if (!one.empty()) all += (all.empty() ? "" : "; ") + one;
+  }
+  return all;
+}
+
 std::string query_of(const http::Request& request, const std::string& name) {
   const auto found = request.query.find(name);
   return found == request.query.end() ? "" : found->second;
 }
 
-http::Response missing_parameter(std::string_view name) {
-  return http::error(400, "parameter missing",
+http::Response missing_parameter(int status, std::string_view name) {
+  return http::error(status, "parameter missing",
                      "say which: add ?" + std::string{name} + "=… to the path");
 }
 

@@ -51,29 +51,26 @@ Result<Body, http::Response> Body::parse(const std::string& text,
     for (const auto& name : names) all += (all.empty() ? "" : ", ") + name;
     return http::error(400, "no JSON object", "the body is an object with " + all);
   }
-  std::string mistakes;
-  const auto note = [&](const std::string& mistake) {
-    mistakes += (mistakes.empty() ? "" : "; ") + mistake;
-  };
+  std::vector<std::string> mistakes;
   for (const auto& [name, value] : json.items()) {
     if (std::find(names.begin(), names.end(), name) != names.end()) continue;
     const auto meant = config::nearest(name, names);
-    note(name + " is not known" +
-         (meant.empty() ? std::string{} : ", did you mean " + meant.front() + "?"));
+    mistakes.push_back(name + " is not known" +
+                       (meant.empty() ? std::string{} : ", did you mean " + meant.front() + "?"));
   }
   for (const auto& field : fields) {
     const auto found = json.find(field.name);
     if (found != json.end() && found->is_null()) json.erase(field.name);
     if (!json.contains(field.name)) {
       if (field.required) {
-        note(field.name + " is missing, expected " + name_of(field.kind));
+        mistakes.push_back(field.name + " is missing, expected " + name_of(field.kind));
       }
     } else if (!is_of(json.at(field.name), field.kind)) {
-      note(field.name + " has to be " + name_of(field.kind) +
-           (field.kind == Field::Kind::text ? " that is not empty" : ""));
+      mistakes.push_back(field.name + " has to be " + name_of(field.kind) +
+                         (field.kind == Field::Kind::text ? " that is not empty" : ""));
     }
   }
-  if (!mistakes.empty()) return http::error(400, "bad body", mistakes);
+  if (!mistakes.empty()) return http::error(400, "bad body", joined(mistakes));
   return Body{std::move(json)};
 }
 

@@ -84,11 +84,7 @@ class Connectors {
                          "a connector's name is 1 to 200 letters, digits, dots, _ or -");
     }
     auto settings = to_settings(body->at("config"));
-    if (!settings) {
-      std::string mistakes;
-      for (const auto& one : settings.error()) mistakes += (mistakes.empty() ? "" : "; ") + one;
-      return http::error(400, "bad config", mistakes);
-    }
+    if (!settings) return http::error(400, "bad config", joined(settings.error()));
     if (const auto own = settings->find("name"); own != settings->end() && own->second != name) {
       return http::error(400, "two names", "config has another name: leave it out there");
     }

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "body.hpp"
-#include "lockstep/config/nearest.hpp"
 #include "lockstep/model/utc.hpp"
 
 namespace lockstep::control {
@@ -28,10 +27,7 @@ std::vector<Field> fields() {
 }
 
 Result<WantedConsumer, http::Response> read(const Body& body) {
-  std::string mistakes;
-  const auto note = [&](const std::string& mistake) {
-    mistakes += (mistakes.empty() ? "" : "; ") + mistake;
-  };
+  std::vector<std::string> mistakes;
   WantedConsumer wanted;
   auto& consumer = wanted.consumer;
   consumer.id = body.text("consumer_id");
@@ -45,17 +41,19 @@ Result<WantedConsumer, http::Response> read(const Body& body) {
   const auto job = std::find_if(jobs.begin(), jobs.end(),
                                 [&](const auto& known) { return known.first == word; });
   if (job == jobs.end()) {
-    note("job_type: " + word + " is not known, expected sync, replica, console or webhook");
+    mistakes.push_back("job_type: " + word +
+                       " is not known, expected sync, replica, console or webhook");
   } else {
     consumer.job = job->second;
   }
   const auto reset = body.text("auto_offset_reset");
   if (!reset.empty() && reset != "earliest" && reset != "latest") {
-    note("auto_offset_reset: " + reset + " is not known, expected earliest or latest");
+    mistakes.push_back("auto_offset_reset: " + reset +
+                       " is not known, expected earliest or latest");
   }
   wanted.from_end = reset == "latest";
   wanted.label = body.text("pipeline_name");
-  if (!mistakes.empty()) return http::error(400, "bad body", mistakes);
+  if (!mistakes.empty()) return http::error(400, "bad body", joined(mistakes));
   for (const auto& field : fields()) {
     if (body.has(field.name)) wanted.json[field.name] = body.at(field.name);
   }

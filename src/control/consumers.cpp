@@ -35,6 +35,13 @@ struct Entry {
   std::string failure;  ///< why it could not be started; empty: it was
 };
 
+/// All that no other pipeline may be called.
+std::vector<std::string> names_of(const config::Pipeline& pipeline) {
+  auto names = config::running_names(pipeline);
+  names.push_back(pipeline.name);
+  return names;
+}
+
 Response no_consumer() {
   return http::error(404, "no such consumer", "GET /consumer/list lists them");
 }
@@ -50,8 +57,7 @@ class Consumers::Impl {
   Impl(const config::Config& config, pipeline::Registry& pipelines, StartPipeline start)
       : config_{config}, pipelines_{pipelines}, start_{std::move(start)}, kept_{config.state_dir} {
     for (const auto& pipeline : config.pipelines) {
-      auto names = config::running_names(pipeline);
-      names.push_back(pipeline.name);
+      const auto names = names_of(pipeline);
       configured_.insert(configured_.end(), names.begin(), names.end());
     }
     read();
@@ -85,11 +91,9 @@ class Consumers::Impl {
     const auto& consumer = wanted->consumer;
     const auto pipeline = config::to_pipeline(consumer, config_);
     if (!pipeline) {
-      std::string mistakes;
-      for (const auto& error : pipeline.error()) {
-        mistakes += (mistakes.empty() ? "" : "; ") + error.message;
-      }
-      return http::error(400, "bad body", mistakes);
+      std::vector<std::string> mistakes;
+      for (const auto& error : pipeline.error()) mistakes.push_back(error.message);
+      return http::error(400, "bad body", joined(mistakes));
     }
     const Lock changing{changing_};
     if (find(consumer.id)) {
@@ -127,9 +131,7 @@ class Consumers::Impl {
 
   Response stop(const Request& request) {
     const auto id = query_of(request, "consumer_id");
-    if (id.empty()) {
-      return http::error(422, "parameter missing", "say which: add ?consumer_id=… to the path");
-    }
+    if (id.empty()) return missing_parameter(422, "consumer_id");
     const Lock changing{changing_};
     const auto entry = find(id);
     if (!entry) {
@@ -196,12 +198,10 @@ class Consumers::Impl {
     }
   }
 
-  /// The name that is another's, of all that the pipeline would have; empty: none.
+  /// The name that is another's, of all that are the pipeline's; empty: none.
   std::string taken_name(const config::Pipeline& pipeline, const std::string& except) const {
-    auto names = config::running_names(pipeline);
-    names.push_back(pipeline.name);
     const auto entries = copy();
-    for (const auto& name : names) {
+    for (const auto& name : names_of(pipeline)) {
       const auto is_it = [&](const auto& other) { return other == name; };
       if (std::any_of(configured_.begin(), configured_.end(), is_it)) return name;
       for (const auto& entry : entries) {

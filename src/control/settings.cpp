@@ -5,6 +5,8 @@
 #include <cctype>
 #include <regex>
 
+#include "lockstep/model/names.hpp"
+
 namespace lockstep::control {
 
 namespace {
@@ -156,10 +158,7 @@ std::string without_secrets(std::string text, const Settings& settings) {
 
 bool is_connector_name(std::string_view name) {
   constexpr std::size_t longest = 200;
-  return !name.empty() && name.size() <= longest && name != "." && name != ".." &&
-         std::all_of(name.begin(), name.end(), [](unsigned char c) {
-           return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
-         });
+  return is_plain_name(name, longest) && name != "." && name != "..";
 }
 
 }  // namespace lockstep::control

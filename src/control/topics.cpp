@@ -1,7 +1,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <chrono>
 #include <functional>
@@ -9,6 +8,7 @@
 
 #include "body.hpp"
 #include "lockstep/control/services.hpp"
+#include "lockstep/model/names.hpp"
 #include "system_topics.hpp"
 
 namespace lockstep::control {
@@ -26,14 +26,6 @@ constexpr std::int64_t most_partitions = 1000;
 constexpr std::int64_t most_replicas = 32;
 constexpr auto retention_ms = "retention.ms";
 constexpr auto retention_bytes = "retention.bytes";
-
-bool is_topic_name(const std::string& name) {
-  constexpr std::size_t longest = 249;
-  return !name.empty() && name.size() <= longest && name != "." && name != ".." &&
-         std::all_of(name.begin(), name.end(), [](unsigned char c) {
-           return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
-         });
-}
 
 Response system_topic(int status, const std::string& name) {
   return http::error(status, "system topic",
@@ -63,14 +55,6 @@ std::string out_of_range(const Body& body, const char* name, std::int64_t lowest
   if (!value || (*value >= lowest && *value <= highest)) return {};
   return std::string{name} + " is out of range, expected " + std::to_string(lowest) + " to " +
          std::to_string(highest);
-}
-
-std::string joined(const std::vector<std::string>& mistakes) {
-  std::string all;
-  for (const auto& one : mistakes) {
-    if (!one.empty()) all += (all.empty() ? "" : "; ") + one;
-  }
-  return all;
 }
 
 /// Both can be switched off with -1.
@@ -107,7 +91,7 @@ class Topics {
 
   Response config(const Request& request) {
     const auto name = query_of(request, "topic_name");
-    if (name.empty()) return missing_parameter("topic_name");
+    if (name.empty()) return missing_parameter(400, "topic_name");
     if (!is_topic_name(name) || is_kafkas_own(name)) return no_topic();
     return with_admin([&](kafka::Admin& admin) { return describe(admin, name, 200); });
   }
@@ -166,7 +150,7 @@ class Topics {
 
   Response remove(const Request& request) {
     const auto name = query_of(request, "topic_name");
-    if (name.empty()) return missing_parameter("topic_name");
+    if (name.empty()) return missing_parameter(400, "topic_name");
     if (!is_topic_name(name)) return no_topic();
     if (is_system_topic(name)) return system_topic(400, name);
     return with_admin([&](kafka::Admin& admin) {
